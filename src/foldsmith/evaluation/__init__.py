@@ -1,0 +1,1 @@
+"""Scores, intervals, calibration, backtests, significance: pure functions of predictions and labels."""
