@@ -187,14 +187,20 @@ def _trades(market: _Market, costs: _Costs, side: npt.NDArray[np.int8], taken: R
 
 
 def _daily(trades: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
-    by_exit = trades.group_by("session").agg(
-        pl.len().cast(pl.Int64).alias("trades"), pl.col("gross", "cost", "net").sum()
-    )
-    return (
-        pl.DataFrame({"session": days})
-        .join(by_exit, on="session", how="left", maintain_order="left")
-        .with_columns(pl.col("trades").fill_null(0), pl.col("gross", "cost", "net").fill_null(0.0))
-        .with_columns(equity_gross=pl.col("gross").cum_sum(), equity_net=pl.col("net").cum_sum())
+    # Summed in the order of the trades, in one thread: a parallel sum may differ in its last bits.
+    day = np.searchsorted(days.to_numpy(), trades["session"].to_numpy())
+    sums = {
+        name: np.bincount(day, weights=trades[name].to_numpy(), minlength=len(days))
+        for name in ("gross", "cost", "net")
+    }
+    return pl.DataFrame(
+        {
+            "session": days,
+            "trades": np.bincount(day, minlength=len(days)),
+            **sums,
+            "equity_gross": np.cumsum(sums["gross"]),
+            "equity_net": np.cumsum(sums["net"]),
+        }
     )
 
 
@@ -214,7 +220,7 @@ def _summary(
         "days": daily.height,
         "days_traded": int((daily["trades"] > 0).sum()),
         "gross": float(gross.sum()),
-        "cost": float(trades["cost"].sum()),
+        "cost": float(trades["cost"].to_numpy().sum()),
         "net": float(net.sum()),
         "win_rate": float((net > 0).mean()) if n else None,
         "win_rate_gross": float((gross > 0).mean()) if n else None,

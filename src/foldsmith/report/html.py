@@ -1,0 +1,71 @@
+"""One evaluation as one HTML file that needs nothing else: no script, no link, no picture from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from foldsmith.evaluation.backtest import Backtest
+from foldsmith.report import sections
+from foldsmith.report.markup import html, pairs
+from foldsmith.report.style import CSS
+from foldsmith.report.verdict import cards, verdict
+
+
+def render(
+    title: str,
+    *,
+    facts: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    intervals: Mapping[str, Any] | None = None,
+    calibration: Mapping[str, Any] | None = None,
+    backtest: Backtest | None = None,
+    currency: str = "",
+    split: str = "",
+    trials: int | None = None,
+    looks: Mapping[str, int] | None = None,
+    members: Mapping[str, Mapping[str, Any]] | None = None,
+    statements: Sequence[str] = (),
+    recovery: Mapping[str, Any] | None = None,
+    findings: Mapping[str, Any] | None = None,
+    labels: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> str:
+    """The report of one model on one split, as the text of a self-contained HTML file.
+
+    facts : what was run, shown on top (model, symbol, horizon, split, dates); metrics, intervals,
+    calibration, backtest, recovery : what `metrics.score`, `bootstrap.interval`, `calibration.reliability`,
+    `backtest.backtest` and `recovery.recovered_share` return; currency of the profits; split : its name, for
+    the count of looks; trials : settings tried in tuning; looks : name of a count -> looks so far, this one
+    included, such as {"this run": 1, "this dataset": 4}; members : base model -> its `score` on the same
+    rows; statements : sentences a reader must know, such as that on the meta-learner's cross-validation;
+    findings, labels, provenance : names and values, nested as they like. Whatever is None has no section.
+    All text is escaped; equal arguments give equal bytes. Raises nothing of its own.
+    """
+    seen = max(looks.values()) if looks else None
+    body = "".join(
+        (
+            '<header><div class="brand">Foldsmith report</div>',
+            f"<h1>{html(title)}</h1>{pairs(facts, 'facts')}</header>",
+            cards(metrics, intervals, backtest, currency),
+            verdict(metrics, intervals, backtest, seen),
+            sections.score_section(metrics, intervals),
+            sections.tried_section(trials, looks, split),
+            sections.statement_section(statements),
+            sections.member_section(members, metrics),
+            sections.recovery_section(recovery),
+            sections.backtest_section(backtest, currency),
+            sections.calibration_section(calibration),
+            sections.confusion_section(metrics),
+            sections.data_section(findings, labels),
+            sections.provenance_section(provenance),
+        )
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        # Nothing may be loaded or run, even if some text slipped through unescaped.
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src '
+        "'unsafe-inline'\">"
+        f"<title>{html(title)}</title><style>{CSS}</style></head><body><main>{body}</main></body></html>\n"
+    )
