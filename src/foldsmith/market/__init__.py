@@ -1,0 +1,1 @@
+"""The market room: instruments, raw bars, sessions, cleaning, rolls, resampling, simulated markets."""

@@ -1,0 +1,94 @@
+"""What cleaning and marking found: counts with a first example, ready for a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from foldsmith.intervals import Instants
+
+SHOWN = 50
+"""Instants of rolls and holes that `as_dict` lists; the counts are always whole."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How often a rule was met, what became of the rows, and the first instant (microseconds UTC)."""
+
+    count: int
+    action: str
+    first: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able form; the instant in ISO 8601."""
+        return {
+            "count": self.count,
+            "action": self.action,
+            "first": None if self.first is None else iso(self.first),
+        }
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Result of cleaning: rows read, rows kept, and one `Finding` per rule, in the rules' order."""
+
+    rows: int
+    kept: int
+    rules: Mapping[str, Finding] = field(default_factory=dict)
+
+    @property
+    def dropped(self) -> int:
+        """Rows left out by all rules together."""
+        return self.rows - self.kept
+
+    def __getitem__(self, rule: str) -> Finding:
+        return self.rules[rule]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able form: rows, kept, dropped, then each rule by name."""
+        counts = {"rows": self.rows, "kept": self.kept, "dropped": self.dropped}
+        return counts | {name: finding.as_dict() for name, finding in self.rules.items()}
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Scheduled trading without a bar: the close of one bar, the open of the next, the minutes lost."""
+
+    start: int
+    end: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Where blocks of bars end: contract changes (the open of the new contract's first bar) and holes."""
+
+    rolls: tuple[int, ...]
+    holes: tuple[Hole, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able form: counts, and the first instants of each kind."""
+        return {
+            "rolls": {"count": len(self.rolls), "at": [iso(roll) for roll in self.rolls[:SHOWN]]},
+            "holes": {
+                "count": len(self.holes),
+                "minutes": round(sum(hole.minutes for hole in self.holes), 3),
+                "at": [
+                    {"from": iso(hole.start), "to": iso(hole.end), "minutes": round(hole.minutes, 3)}
+                    for hole in self.holes[:SHOWN]
+                ],
+            },
+        }
+
+
+def iso(instant: int) -> str:
+    """An instant (microseconds UTC) as ISO 8601 text."""
+    seconds, micros = divmod(int(instant), 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros).isoformat()
+
+
+def first_of(instants: Instants, mask: Any) -> int | None:
+    """The first instant where a mask is true, or None."""
+    return int(instants[mask.argmax()]) if mask.any() else None
