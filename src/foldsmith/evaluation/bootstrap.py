@@ -8,7 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from foldsmith.errors import DataError, SettingError
-from foldsmith.evaluation.metrics import row_losses
+from foldsmith.evaluation.metrics import (
+    balanced_accuracy,
+    confusion_cells,
+    direction_losses,
+    matthews,
+    row_losses,
+)
+from foldsmith.evaluation.ranking import stable_order
 from foldsmith.evaluation.rows import Floats, Scored, checked
 from foldsmith.models.multinomial import single_threaded
 
@@ -32,32 +39,51 @@ def interval(
 
     Rows of one day share its market and overlap as labels, so days, not rows, are drawn: each draw takes
     blocks of `block_days` consecutive days with replacement (circular, Politis and Romano 1992) until it has
-    as many days as there are, and every score is computed anew on the drawn days. Both weighted means and
-    the direction AUC, sum_de c_d c_e U_de / (sum_d c_d L_d  sum_e c_e S_e) with c_d the times day d was
-    drawn and U_de the (weighted) number of long-short pairs ranked right between days d and e, are exact for
-    the draw. Choose `block_days` so that a label seldom outlives the block.
+    as many days as there are, and every score is computed anew on the drawn days. That is exact and needs
+    only sums by day; an AUC is sum_de c_d c_e U_de / (sum_d c_d L_d  sum_e c_e S_e), with c_d the times day d
+    was drawn, L and S the weight of positives and negatives by day, and U_de the weight of pairs of a
+    positive of day d and a negative of day e that are ranked right. Choose `block_days` so that few labels
+    outlive a block.
 
     y, P, weight, base_rate as for `score`; days : (n,) trading day of each row (dates, or any values that
-    sort in time order). Returns `level`, `draws`, `days`, `block_days` and, for log_loss, log_loss_gain
-    (base rate's minus model's: above 0 is better), brier, brier_gain and direction_auc, a dict of
-    `estimate`, `low`, `high` (percentiles) and `standard_error`; low and high are null with fewer than 10
-    blocks of days, gains are absent without a base rate. Errors: DataError, SettingError.
+    sort in time order). Returns `level`, `draws`, `days`, `block_days` and, for log_loss, brier,
+    direction_log_loss, direction_auc, auc, balanced_accuracy, mcc, and the `_gain` of the first three (base
+    rate's less model's: above 0 is better; absent without a base rate), a dict of `estimate`, `low`, `high`
+    (percentiles) and `standard_error`. low, high and standard_error are null with fewer than 10 blocks of
+    days, or where over 5% of draws lack a class that the score needs. Errors: DataError, SettingError.
     """
     _check_settings(draws, level, block_days)
     rows = checked(y, P, weight, base_rate)
     day, n_days = _day_codes(days, len(rows))
-    counts = _draw_days(n_days, draws, block_days, seed)
-    everything = np.ones((1, n_days))
+    means, cells = _day_means(rows, day, n_days), _day_cells(rows, day, n_days)
+    pairs = _all_day_pairs(rows, day, n_days)
     with single_threaded():
-        means = _day_means(rows, day, n_days)
-        drawn = {name: (counts @ top) / (counts @ below) for name, (top, below) in means.items()}
-        whole = {name: (everything @ top) / (everything @ below) for name, (top, below) in means.items()}
-        pairs = _day_pairs(rows, day, n_days)
-        drawn["direction_auc"] = _auc(counts, *pairs)
-        whole["direction_auc"] = _auc(everything, *pairs)
+        drawn = _scores(_draw_days(n_days, draws, block_days, seed), means, cells, pairs)
+        whole = _scores(np.ones((1, n_days)), means, cells, pairs)
     enough = n_days >= MIN_DAYS * block_days
     facts: dict[str, Any] = {"level": level, "draws": draws, "days": n_days, "block_days": block_days}
     return facts | {name: _summary(float(whole[name][0]), drawn[name], level, enough) for name in drawn}
+
+
+def _scores(
+    counts: Floats,
+    means: dict[str, tuple[Floats, Floats]],
+    cells: Floats,
+    pairs: dict[str, tuple[Floats, Floats, Floats]],
+) -> dict[str, Floats]:
+    """Every score of every draw, (draws,) each, from times each day is drawn, (draws, n_days)."""
+    scores = {name: _ratio(counts @ top, counts @ below) for name, (top, below) in means.items()}
+    confusion = (counts @ cells).reshape(-1, 3, 3)
+    scores |= {"balanced_accuracy": balanced_accuracy(confusion), "mcc": matthews(confusion)}
+    areas = {name: _auc(counts, *pair) for name, pair in pairs.items()}
+    scores["direction_auc"] = areas.pop("direction")
+    return scores | {"auc": np.mean(list(areas.values()), axis=0)}
+
+
+def _ratio(top: Floats, below: Floats) -> Floats:
+    """NaN where a draw holds nothing to divide by."""
+    ratio: Floats = np.divide(top, below, out=np.full(len(top), np.nan), where=below > 0)
+    return ratio
 
 
 def _check_settings(draws: int, level: float, block_days: int) -> None:
@@ -89,38 +115,55 @@ def _draw_days(n_days: int, draws: int, block: int, seed: int) -> Floats:
 
 def _day_means(rows: Scored, day: npt.NDArray[np.int64], n_days: int) -> dict[str, tuple[Floats, Floats]]:
     """Per score, its weighted sum and the weight by day: any mean over days is a ratio of two sums."""
-
-    losses = row_losses(rows)
-    values = {"log_loss": losses["log_loss"], "brier": losses["brier"]}
-    if rows.base is not None:
-        values["log_loss_gain"] = losses["log_loss_base"] - losses["log_loss"]
-        values["brier_gain"] = losses["brier_base"] - losses["brier"]
-    below = _by_day(day, rows.weight, n_days)
-    return {name: (_by_day(day, value * rows.weight, n_days), below) for name, value in values.items()}
+    hits = np.flatnonzero(rows.hit)
+    sums = {}
+    for losses, at in ((row_losses(rows), slice(None)), (direction_losses(rows, hits), hits)):
+        below = _by_day(day[at], rows.weight[at], n_days)
+        for name in [name for name in losses if not name.endswith("_base")]:
+            sums[name] = (_by_day(day[at], losses[name] * rows.weight[at], n_days), below)
+            if (base := losses.get(f"{name}_base")) is not None:
+                gain = (base - losses[name]) * rows.weight[at]
+                sums[f"{name}_gain"] = (_by_day(day[at], gain, n_days), below)
+    return sums
 
 
 def _by_day(day: npt.NDArray[np.int64], values: Floats, n_days: int) -> Floats:
     return np.bincount(day, weights=values, minlength=n_days).astype(np.float64)
 
 
-def _day_pairs(rows: Scored, day: npt.NDArray[np.int64], n_days: int) -> tuple[Floats, Floats, Floats]:
-    """U (n_days, n_days), and the weight of longs and of shorts by day."""
+def _day_cells(rows: Scored, day: npt.NDArray[np.int64], n_days: int) -> Floats:
+    """Confusion tables by day, (n_days, 9)."""
+    return _by_day(day * 9 + confusion_cells(rows), rows.weight, n_days * 9).reshape(n_days, 9)
+
+
+def _all_day_pairs(
+    rows: Scored, day: npt.NDArray[np.int64], n_days: int
+) -> dict[str, tuple[Floats, Floats, Floats]]:
+    """Pairs of positives and negatives for the direction and for each class against the rest."""
+    hits = np.flatnonzero(rows.hit)
+    sets = {"direction": (rows.direction[hits], rows.code[hits] == 2, hits)}
+    everything = np.arange(len(rows))
+    sets |= {f"class {c}": (rows.P[:, c], rows.code == c, everything) for c in range(3)}
+    return {
+        name: _day_pairs(score, positive, rows.weight[at], day[at], n_days)
+        for name, (score, positive, at) in sets.items()
+    }
+
+
+def _day_pairs(
+    score: Floats, positive: npt.NDArray[np.bool_], weight: Floats, day: npt.NDArray[np.int64], n_days: int
+) -> tuple[Floats, Floats, Floats]:
+    """U (n_days, n_days), and the weight of positives and of negatives by day."""
     from foldsmith.evaluation.day_pairs import ranked_right
 
-    hits = np.flatnonzero(rows.hit)
-    direction = rows.direction[hits]
-    hits = hits[np.argsort(direction, kind="stable")]
-    long = rows.code[hits] == 2
-    weight = rows.weight[hits]
-    right = ranked_right(rows.direction[hits], long, weight, day[hits], n_days)
-    return right, _by_day(day[hits], weight * long, n_days), _by_day(day[hits], weight * ~long, n_days)
+    order = stable_order(score)
+    right = ranked_right(score[order], positive[order], weight[order], day[order], n_days)
+    return right, _by_day(day, weight * positive, n_days), _by_day(day, weight * ~positive, n_days)
 
 
-def _auc(counts: Floats, right: Floats, longs: Floats, shorts: Floats) -> Floats:
+def _auc(counts: Floats, right: Floats, positives: Floats, negatives: Floats) -> Floats:
     top = np.einsum("bd,bd->b", counts @ right, counts)
-    below = (counts @ longs) * (counts @ shorts)
-    area: Floats = np.divide(top, below, out=np.full(len(counts), np.nan), where=below > 0)
-    return area
+    return _ratio(top, (counts @ positives) * (counts @ negatives))
 
 
 def _summary(estimate: float, drawn: Floats, level: float, enough: bool) -> dict[str, float | None]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from foldsmith.errors import SettingError
+from foldsmith.evaluation.ranking import stable_order
 from foldsmith.evaluation.rows import Floats, checked
 
 CLASS_NAMES = ("short", "neutral", "long")
@@ -36,7 +37,7 @@ def reliability(y: Any, P: Any, weight: Any = None, *, bins: int = 10) -> dict[s
 
 
 def _table(probability: Floats, came: Floats, weight: Floats, bins: int) -> dict[str, Any]:
-    order = np.argsort(probability, kind="stable")
+    order = stable_order(probability)
     ordered, weights = probability[order], weight[order]
     n = len(ordered)
     # A cut inside a run of equal values moves to where the run begins.

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foldsmith.dataset import CLASSES
+from foldsmith.evaluation.ranking import stable_order
 from foldsmith.evaluation.rows import CLIP, Floats, Scored, checked
 
 Mask = npt.NDArray[np.bool_]
@@ -73,12 +74,27 @@ def row_losses(rows: Scored) -> dict[str, Floats]:
     return losses
 
 
+def direction_losses(rows: Scored, hits: npt.NDArray[np.int64]) -> dict[str, Floats]:
+    """Log loss of the side of each hit, (len(hits),): of the model and, where given, the base rate."""
+    long = rows.code[hits] == 2
+    up = rows.direction[hits]
+    losses = {"direction_log_loss": -np.log(np.maximum(np.where(long, up, 1 - up), CLIP))}
+    if rows.base is not None and rows.base[0] + rows.base[2] > 0:
+        share = rows.base[[0, 2]] / (rows.base[0] + rows.base[2])
+        losses["direction_log_loss_base"] = -np.log(np.maximum(share, CLIP))[long.astype(np.int64)]
+    return losses
+
+
+def confusion_cells(rows: Scored) -> npt.NDArray[np.int64]:
+    """Cell of each row in the confusion table, (n,): 3 * true + decided, classes as 0, 1, 2."""
+    return rows.code * len(CLASSES) + most_probable_signal(rows.P).astype(np.int64) + 1
+
+
 class _Order:
     """The order of one score, with its ties, worked out once for any weights."""
 
     def __init__(self, values: Floats) -> None:
-        # A stable sort, so that sums of unequal weights do not depend on the processor's way of sorting.
-        self.order = np.argsort(values, kind="stable")
+        self.order = stable_order(values)
         ordered = values[self.order]
         self.ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(values) - 1)
 
@@ -114,8 +130,8 @@ def _scores(
         "auc_each": each,
         **_direction(rows, weight, hits, direction),
         "accuracy": float(np.trace(confusion) / total),
-        "balanced_accuracy": _balanced_accuracy(confusion),
-        "mcc": _mcc(confusion),
+        "balanced_accuracy": float(balanced_accuracy(confusion)),
+        "mcc": float(matthews(confusion)),
         "confusion": confusion.astype(np.int64).tolist() if (weight == 1).all() else confusion.tolist(),
         "class_shares": (confusion.sum(axis=1) / total).tolist(),
         "base_rate": None if rows.base is None else rows.base.tolist(),
@@ -129,38 +145,39 @@ def _skill(value: float | None, base: float | None) -> float | None:
 def _direction(
     rows: Scored, weight: Floats, hits: npt.NDArray[np.int64], order: _Order
 ) -> dict[str, float | None]:
-    if len(hits) == 0:
-        return {"direction_auc": None, "direction_log_loss": None, "direction_log_loss_base": None}
-    long, weights = rows.code[hits] == 2, weight[hits]
-    up = rows.direction[hits]
-    losses = -np.log(np.maximum(np.where(long, up, 1 - up), CLIP))
-    base_loss = None
-    if rows.base is not None and rows.base[0] + rows.base[2] > 0:
-        share = rows.base[[0, 2]] / (rows.base[0] + rows.base[2])
-        of_base = -np.log(np.maximum(share, CLIP))[long.astype(np.int64)]
-        base_loss = float((of_base * weights).sum() / weights.sum())
-    return {
-        "direction_auc": order.auc(long, weights),
-        "direction_log_loss": float((losses * weights).sum() / weights.sum()),
-        "direction_log_loss_base": base_loss,
+    scores: dict[str, float | None] = {
+        "direction_auc": None,
+        "direction_log_loss": None,
+        "direction_log_loss_base": None,
     }
+    if len(hits):
+        weights = weight[hits]
+        losses = direction_losses(rows, hits)
+        scores |= {name: float((loss * weights).sum() / weights.sum()) for name, loss in losses.items()}
+        scores["direction_auc"] = order.auc(rows.code[hits] == 2, weights)
+    return scores
 
 
 def _confusion(rows: Scored, weight: Floats) -> Floats:
-    decided = most_probable_signal(rows.P).astype(np.int64) + 1
     classes = len(CLASSES)
-    cells = np.bincount(rows.code * classes + decided, weights=weight, minlength=classes**2)
+    cells = np.bincount(confusion_cells(rows), weights=weight, minlength=classes**2)
     return cells.reshape(classes, classes).astype(np.float64)
 
 
-def _balanced_accuracy(confusion: Floats) -> float:
-    true = confusion.sum(axis=1)
-    present = true > 0
-    return float(np.mean(np.diag(confusion)[present] / true[present]))
+def balanced_accuracy(confusion: Floats) -> Floats:
+    """Mean recall of the classes present, of confusion tables (..., 3, 3); returns (...)."""
+    true = confusion.sum(axis=-1)
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    recall = np.divide(right, true, out=np.zeros_like(true), where=true > 0)
+    return np.asarray(recall.sum(axis=-1) / (true > 0).sum(axis=-1), dtype=np.float64)
 
 
-def _mcc(confusion: Floats) -> float:
-    true, decided, total = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum()
-    covariance = np.trace(confusion) * total - (true * decided).sum()
-    spread = (total**2 - (true**2).sum()) * (total**2 - (decided**2).sum())
-    return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
+def matthews(confusion: Floats) -> Floats:
+    """Gorodkin's R_K of confusion tables (..., 3, 3); returns (...); 0 where one class is all there is."""
+    true, decided, total = confusion.sum(axis=-1), confusion.sum(axis=-2), confusion.sum(axis=(-2, -1))
+    right = np.trace(confusion, axis1=-2, axis2=-1)
+    covariance = right * total - (true * decided).sum(axis=-1)
+    spread = (total**2 - (true**2).sum(axis=-1)) * (total**2 - (decided**2).sum(axis=-1))
+    root = np.sqrt(np.maximum(spread, 0.0))
+    related: Floats = np.divide(covariance, root, out=np.zeros_like(covariance), where=root > 0)
+    return related

@@ -73,7 +73,7 @@ def checked(y: Any, P: Any, weight: Any = None, base_rate: Any = None) -> Scored
 
 def _distribution(P: Floats) -> Floats:
     # A NaN fails every comparison, so one test of what is right finds all that is wrong.
-    right = (np.abs(P[:, 0] + P[:, 1] + P[:, 2] - 1.0) <= SUM_TOLERANCE) & (P.min(axis=1) >= -SUM_TOLERANCE)
+    right = (np.abs(P[:, 0] + P[:, 1] + P[:, 2] - 1.0) <= SUM_TOLERANCE) & (P.min(axis=1) >= 0)
     if not right.all():
         row = int(np.flatnonzero(~right)[0])
         raise DataError(

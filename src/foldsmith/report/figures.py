@@ -81,7 +81,7 @@ def reliability_figure(calibration: Mapping[str, Mapping[str, Any]]) -> str:
             axes.locator_params(nbins=5)
         panels[0].set_ylabel("came true")
 
-    return _svg(draw, (9.2, 3.2), "Reliability of the probabilities, by class")
+    return _svg(draw, (11, 3.5), "Reliability of the probabilities, by class")
 
 
 def equity_figure(daily: pl.DataFrame, currency: str) -> str:
@@ -101,7 +101,7 @@ def equity_figure(daily: pl.DataFrame, currency: str) -> str:
         axes.margins(x=0.01)
         axes.legend(loc="best", ncols=3, fontsize=9)
 
-    return _svg(draw, (9.2, 3.2), "Running profit by trading day")
+    return _svg(draw, (11, 3.6), "Running profit by trading day")
 
 
 def profit_figure(trades: pl.DataFrame, currency: str) -> str:
@@ -119,9 +119,9 @@ def profit_figure(trades: pl.DataFrame, currency: str) -> str:
         axes.axvline(float(net.mean()), color=COLOUR["ink"], linewidth=1.4, dashes=(4, 2), label="mean")
         axes.set(xlabel=f"net profit of a trade{f', {currency}' if currency else ''}", ylabel="trades")
         axes.grid(visible=False, axis="x")
-        axes.legend(loc="upper right", fontsize=9)
+        axes.legend(loc="best", fontsize=9)
 
-    return _svg(draw, (9.2, 2.7), "Distribution of net profit per trade")
+    return _svg(draw, (11, 3.0), "Distribution of net profit per trade")
 
 
 def interval_strip(low: float, estimate: float, high: float, yardstick: float | None) -> str:

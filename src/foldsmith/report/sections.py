@@ -19,6 +19,7 @@ _ROWS = (
     ("Brier score gained over the base rate", "brier_gain", 0.0, "no gain"),
     ("direction AUC", "direction_auc", 0.5, "long against short among hits; a coin"),
     ("direction log loss", "direction_log_loss", "direction_log_loss_base", "among hits; base rate"),
+    ("direction log loss gained", "direction_log_loss_gain", 0.0, "nats; no gain"),
     ("AUC, mean of one against the rest", "auc", 0.5, "a coin"),
     ("balanced accuracy", "balanced_accuracy", "chance", "one guess for all"),
     ("Matthews correlation", "mcc", 0.0, "no relation"),
@@ -126,7 +127,10 @@ def backtest_section(backtest: Backtest | None, currency: str) -> Markup:
     summary = backtest.summary
     columns = {"model": summary} | {k.replace("_", " "): v for k, v in summary["yardsticks"].items()}
     rows = [
-        [name, *(_shown(column.get(key), how, currency) for column in columns.values())]
+        [
+            f"{name}, {currency}" if how == "money" and currency else name,
+            *(_shown(column.get(key), how) for column in columns.values()),
+        ]
         for name, key, how in _BACKTEST_ROWS
     ]
     rule = (
@@ -163,11 +167,11 @@ _BACKTEST_ROWS = (
 )
 
 
-def _shown(value: float | None, how: str, currency: str) -> Markup:
+def _shown(value: float | None, how: str) -> Markup:
     if value is None:
         return Markup(NONE)
     if how == "money":
-        return number(value, 2, unit=currency)
+        return number(value, 2)
     if how == "share":
         return percent(value)
     return number(value, 0 if how == "count" else 2)

@@ -21,7 +21,7 @@ def cards(metrics: Scores, intervals: Scores | None, backtest: Backtest | None, 
         _card(
             "log loss gained, nats",
             number(gain, 4, sign=True),
-            f"{number(metrics['log_loss'])} against {number(base)}",
+            f"{number(metrics['log_loss'])}; base rate {number(base)}",
             _side((intervals or {}).get("log_loss_gain"), 0.0),
         ),
         _card(
@@ -117,5 +117,5 @@ def _of_profit(backtest: Backtest | None) -> str:
         return "The mean profit of a trade before costs is not told from 0."
     if summary["gross_t"] < 0:
         return "Trades lose before costs, by more than chance explains."
-    after = "and it lasts" if summary["net"] > 0 else "but does not last"
+    after = "and their sum is above 0" if summary["net"] > 0 else "but lose"
     return f"Trades earn before costs, by more than chance explains, {after} after costs."
