@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from foldsmith.errors import DataError, SettingError
@@ -58,17 +60,31 @@ def resample(bars: pl.DataFrame, timeframe_us: int, schedule: Schedule) -> pl.Da
             "minutes; "
             "give a multiple."
         )
-    starts, ends = _bins(bars, opens, timeframe_us, schedule)
-    block = bars["block"].to_numpy()
-    new_bin = np.r_[True, np.diff(starts) != 0]
-    first = np.flatnonzero(new_bin | np.r_[True, np.diff(block) != 0])
-    # Where a block begins inside a bin, that part opens late and the part before closes early.
-    split = ~new_bin[first]
-    datetime = np.where(split, opens[first], starts[first])
-    early = np.r_[split[1:], False]
-    last = np.r_[first[1:], len(opens)] - 1
-    close_time = np.where(early, closes[last], ends[first])
-    return _aggregate(bars, first, last, datetime, close_time)
+    # Compiled code comes with 0.9 s of import, so only where there is work for it.
+    from foldsmith.market.resample_kernel import one_pass
+
+    edges, session_open, session_close = _sessions(bars, schedule)
+    prices = tuple(_frozen(bars[name]) for name in ("open", "high", "low", "close"))
+    first, start, end, *values = one_pass(
+        _frozen(bars["datetime"].to_physical()),
+        _frozen(bars["close_time"].to_physical()),
+        _frozen(bars["block"]),
+        prices,
+        _frozen(bars["volume"]),
+        edges,
+        session_open,
+        session_close,
+        timeframe_us,
+    )
+    utc = pl.Datetime("us", "UTC")
+    return pl.DataFrame(
+        {
+            "datetime": pl.Series(start).cast(utc),
+            "close_time": pl.Series(end).cast(utc),
+            **dict(zip(("open", "high", "low", "close", "volume"), values, strict=True)),
+            **{name: bars[name].gather(first) for name in ("contract", "session", "block")},
+        }
+    )
 
 
 def minute_ranges(bars: pl.DataFrame, resampled: pl.DataFrame) -> tuple[Instants, Instants]:
@@ -85,37 +101,19 @@ def minute_ranges(bars: pl.DataFrame, resampled: pl.DataFrame) -> tuple[Instants
     return first, stop
 
 
-def _bins(
-    bars: pl.DataFrame, opens: Instants, timeframe: int, schedule: Schedule
-) -> tuple[Instants, Instants]:
-    """Start and end of the bin of each base bar."""
+def _frozen(series: pl.Series) -> npt.NDArray[Any]:
+    """The values, never writable: writable and read-only arrays would each be compiled for."""
+    values = series.to_numpy().view()
+    values.flags.writeable = False
+    return values
+
+
+def _sessions(bars: pl.DataFrame, schedule: Schedule) -> tuple[Instants, Instants, Instants]:
+    """Rows at which a session begins (and the end), and scheduled open and close of each."""
     days = bars["session"].to_physical().to_numpy()
-    edges = np.r_[0, np.flatnonzero(np.diff(days)) + 1, len(days)]
+    edges = np.r_[0, np.flatnonzero(np.diff(days)) + 1, len(days)].astype(np.int64)
     wanted = days[edges[:-1]].astype("datetime64[D]")
     found = np.searchsorted(schedule.day, wanted)
     if (found >= len(schedule.day)).any() or (schedule.day[found] != wanted).any():
         raise DataError("the schedule does not hold every session of the bars; ask it for their whole span.")
-    counts = np.diff(edges)
-    anchor = np.repeat(schedule.open[found], counts)
-    starts = anchor + (opens - anchor) // timeframe * timeframe
-    return starts, np.minimum(starts + timeframe, np.repeat(schedule.close[found], counts))
-
-
-def _aggregate(
-    bars: pl.DataFrame, first: Instants, last: Instants, datetime: Instants, close_time: Instants
-) -> pl.DataFrame:
-    utc = pl.Datetime("us", "UTC")
-    return pl.DataFrame(
-        {
-            "datetime": pl.Series(datetime).cast(utc),
-            "close_time": pl.Series(close_time).cast(utc),
-            "open": bars["open"].to_numpy()[first],
-            "high": np.maximum.reduceat(bars["high"].to_numpy(), first),
-            "low": np.minimum.reduceat(bars["low"].to_numpy(), first),
-            "close": bars["close"].to_numpy()[last],
-            "volume": np.add.reduceat(bars["volume"].to_numpy(), first),
-            "contract": bars["contract"].gather(first),
-            "session": bars["session"].gather(first),
-            "block": bars["block"].gather(first),
-        }
-    )
+    return edges, schedule.open[found], schedule.close[found]
