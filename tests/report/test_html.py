@@ -1,0 +1,154 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from foldsmith.evaluation.metrics import score
+from foldsmith.report.html import render
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+VOID = {"meta", "br", "img", "link"}
+
+
+class Checker(HTMLParser):
+    """Fails on tags left open; remembers tags, attributes and text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], set(), [], []
+        self.feed(page)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def words(page):
+    return re.sub(r"\s+", " ", " ".join(Checker(page).text))
+
+
+def full(parts, word="word"):
+    members = {word: parts["metrics"], "lightgbm": parts["metrics"]}
+    return render(
+        f"stacking on {word}",
+        facts={"model": "stacking", word: word},
+        **parts,
+        currency=word,
+        split=word,
+        trials=200,
+        looks={"this run": 1, word: 4},
+        members=members,
+        statements=[f"This is not fully nested: {word}."],
+        findings={"duplicate": 3, word: {word: 8}},
+        labels={"ambiguous": 2, "crosses_block": 40},
+        provenance={"content": "9f2c" * 16, word: [word, word]},
+    )
+
+
+def test_everything_is_shown(with_edge):
+    page = full(with_edge)
+    text = words(page)
+    metrics, summary = with_edge["metrics"], with_edge["backtest"].summary
+    for value in (metrics["log_loss"], metrics["log_loss_base"], metrics["direction_auc"]):
+        assert f"{value:.4f}" in text
+    low = with_edge["intervals"]["direction_auc"]["low"]
+    assert f"{low:.4f} to" in text
+    assert f"{summary['gross']:,.2f}" in text.replace("−", "-")
+    expected = [
+        "settings tried in tuning 200", "looks at the word split, this run 1", "This is look number 4",
+        "not fully nested", "lightgbm", "duplicate 3", "ambiguous 2", "crosses block 40", "9f2c" * 16,
+        "share recovered", "always long", "always short", "always flat", "base rate of training",
+        f"{metrics['confusion'][0][0]:,}",
+    ]  # fmt: skip
+    for sentence in expected:
+        assert sentence in text, sentence
+    assert page.count('class="figure"') == 3
+
+
+def test_whatever_is_not_given_has_no_section(with_edge):
+    page = render("title", facts={}, metrics=with_edge["metrics"])
+    text = words(page)
+    for absent in ("Trading", "Calibration", "What was tried", "Base models", "planted edge", "Provenance"):
+        assert absent not in text
+    assert "Scores" in text
+    assert page.count('class="figure"') == 0
+
+
+def test_hostile_text_stays_text(with_edge):
+    page = full(with_edge, HOSTILE)
+    checker = Checker(page)
+    assert not {"script", "img", "iframe", "link", "object"} & checker.tags
+    assert not [name for name, _ in checker.attributes if name.startswith("on")]
+    assert HOSTILE in "".join(checker.text)
+
+
+def test_needs_nothing_else(with_edge):
+    page = full(with_edge)
+    links = [v for k, v in Checker(page).attributes if k in ("href", "src", "xlink:href")]
+    assert all(link.startswith("#") for link in links)
+    without_names = page.replace("http://www.w3.org/", "")
+    assert "http" not in without_names.replace("http-equiv", "")
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+    assert len(page) < 300_000
+
+
+def test_ids_are_unique_and_bytes_repeat(with_edge):
+    page = full(with_edge)
+    ids = [value for name, value in Checker(page).attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert full(with_edge) == page
+
+
+def test_verdict_claims_only_what_is_borne_out(with_edge, without_edge):
+    seen, blind = words(full(with_edge)), words(full(without_edge))
+    assert "It tells long from short" in seen
+    assert "beat the base rate" in seen
+    assert "Trades earn before costs" in seen
+    assert "not shown to tell long from short" in blind
+    assert "beat the base rate of the training rows by more" not in blind
+    assert "Trades earn" not in blind
+
+
+def test_without_intervals_nothing_is_claimed(with_edge):
+    text = words(render("t", facts={}, metrics=with_edge["metrics"]))
+    assert "not shown to be better" in text
+    assert "not shown to tell long from short" in text
+
+
+def test_scores_that_are_not_defined(without_edge):
+    metrics = score([1, 1, 0], [[0.2, 0.3, 0.5]] * 3, [1.0, 2.0, 1.0])
+    text = words(render("t", facts={}, metrics=metrics, members={"a": metrics}, looks={"run": 1}))
+    assert "has no yardstick" in text
+    assert "weighted" in text
+    assert "nan" not in text.lower().split()
+    assert "This is look number" not in text
+
+
+def test_no_trades(without_edge):
+    test = without_edge["backtest"]
+    summary = dict(
+        test.summary, trades=0, gross_t=None, gross_p=None, gross_per_trade=None, sharpe_annual=None
+    )
+    none = type(test)(test.trades.clear(), test.daily, summary)
+    text = words(render("t", facts={}, metrics=without_edge["metrics"], backtest=none))
+    assert "never traded" in text
+
+
+@pytest.mark.parametrize("block", [1, 3])
+def test_says_how_the_interval_was_made(with_edge, block):
+    parts = dict(with_edge, intervals=dict(with_edge["intervals"], block_days=block))
+    assert ("blocks of 3 trading days" in words(full(parts))) == (block == 3)
