@@ -142,6 +142,12 @@ def test_no_two_positions_at_once_and_the_books_balance(history):
     assert mirror.trades["gross"].to_list() == pytest.approx([-gross for gross in trades["gross"].to_list()])
 
 
+def test_drawdown_counts_from_the_start():
+    table = labels([(0, 2, 100.0, 98.0, 98.0), (2, 5, 100.0, 101.0, 101.0)])
+    summary = backtest([1, 1], table, sessions=bars(16), **COSTS).summary
+    assert summary["max_drawdown"] == pytest.approx(10 + 3.74)
+
+
 def test_a_tie_stays_out():
     assert most_probable_signal([[0.4, 0.2, 0.4], [0.1, 0.45, 0.45]]).tolist() == [0, 0]
 

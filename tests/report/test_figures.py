@@ -24,7 +24,15 @@ def draw_all(parts):
 
 def test_same_bytes_whatever_the_user_set(with_edge):
     before = draw_all(with_edge)
-    with mpl.rc_context({"axes.grid": False, "font.size": 23, "svg.hashsalt": None, "lines.linewidth": 9}):
+    with mpl.rc_context(
+        {
+            "axes.grid": False,
+            "font.size": 23,
+            "svg.hashsalt": None,
+            "axes.linewidth": 9,
+            "xtick.major.size": 20,
+        }
+    ):
         settings = dict(mpl.rcParams)
         assert draw_all(with_edge) == before
         assert dict(mpl.rcParams) == settings
