@@ -42,7 +42,8 @@ def check_clock(instants: Instants, length: int, schedule: Schedule) -> None:
 def _check_hours(instants: Instants, inside: np.ndarray, schedule: Schedule) -> None:
     """A part of the year whose stray bars mostly vanish under a shift by whole hours."""
     summer = _summer(instants, schedule)
-    for part, words in ((summer, "in summer"), (~summer, "in winter")):
+    parts = ((summer, " in summer"), (~summer, " in winter"))
+    for part, words in ((summer, ""),) if summer.all() else parts:
         strays = part & ~inside
         count = int(part.sum())
         if count == 0 or strays.sum() <= max(_STRAY_SHARE * count, 10):
@@ -55,7 +56,7 @@ def _check_hours(instants: Instants, inside: np.ndarray, schedule: Schedule) -> 
         best = min(range(len(shifts)), key=lambda i: (round(left[i], 4), abs(shifts[i])))
         if left[best] <= _EXPLAINED * now:
             raise DataError(
-                f"{now:.1%} of the bars {words} lie outside the sessions of {schedule.calendar} (the first "
+                f"{now:.1%} of the bars{words} lie outside the sessions of {schedule.calendar} (the first "
                 "at "
                 f"{iso(int(instants[strays][0]))}); with the clock moved by {shifts[best]:+d} h only "
                 f"{left[best]:.1%} "

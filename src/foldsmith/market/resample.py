@@ -116,4 +116,11 @@ def _sessions(bars: pl.DataFrame, schedule: Schedule) -> tuple[Instants, Instant
     found = np.searchsorted(schedule.day, wanted)
     if (found >= len(schedule.day)).any() or (schedule.day[found] != wanted).any():
         raise DataError("the schedule does not hold every session of the bars; ask it for their whole span.")
+    # The compiled pass relies on this: it sizes its arrays by the sessions.
+    opens = bars["datetime"].to_physical().to_numpy()
+    outside = (opens[edges[:-1]] < schedule.open[found]) | (opens[edges[1:] - 1] >= schedule.close[found])
+    if outside.any() or not (np.diff(opens) > 0).all():
+        raise DataError(
+            "bars must rise in time and lie inside their sessions; clean them and mark blocks first."
+        )
     return edges, schedule.open[found], schedule.close[found]

@@ -25,7 +25,13 @@ def one_pass(
     Rows edges[k] to edges[k + 1] are those of session k. See `resample` for what a bin is.
     """
     open_, high, low, close = prices
-    size = len(opens)
+    # At most one bar per bin of each session, and one more per block that begins inside a bin.
+    size = 0
+    for k in range(len(session_open)):
+        size += (session_close[k] - session_open[k]) // timeframe + 1
+    for i in range(1, len(block)):
+        size += block[i] != block[i - 1]
+    size = min(size, len(opens))
     first = np.empty(size, np.int64)
     start = np.empty(size, np.int64)
     end = np.empty(size, np.int64)

@@ -22,7 +22,7 @@ def read_csv(path: Path) -> Table:
     numbers = {column: pl.Float64 for column, name in names.items() if name in NUMBERS}
     try:
         frame = _scan(path, delimiter, wanted, {time: pl.String, **numbers})
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, OSError):
         # Some cell does not fit: read text, so that the message can say which one.
         frame = _scan_text(path, delimiter, wanted)
 
@@ -65,9 +65,9 @@ def _scan(
 def _scan_text(path: Path, delimiter: str, wanted: list[str]) -> pl.DataFrame:
     try:
         return _scan(path, delimiter, wanted, {})
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"{path.name} cannot be read as lines of values separated by {delimiter!r}: {reason}. "
-            "Does every line have as many values as the header?"
+            "Does every line have as many values as the header, and is the file whole?"
         ) from None

@@ -1,0 +1,112 @@
+"""Slow, obvious twins of the market room: plain Python, one bar at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+MINUTE = 60_000_000
+
+
+def locate(sessions: list[tuple[int, int]], instant: int) -> int:
+    """Number of the session that holds the instant, or -1."""
+    for number, (start, end) in enumerate(sessions):
+        if start <= instant < end:
+            return number
+    return -1
+
+
+def open_time(sessions: list[tuple[int, int]], start: int, end: int) -> int:
+    """Scheduled time inside [start, end), one session after the other."""
+    return sum(max(0, min(end, close) - max(start, begin)) for begin, close in sessions)
+
+
+def micros(value: datetime) -> int:
+    """A zone-aware datetime as whole microseconds since 1970."""
+    return (value - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def blocks(bars: list[dict[str, Any]], sessions: list[tuple[int, int]], max_gap_minutes: float) -> list[int]:
+    """Block number of each bar: one more at a change of contract or too much open time without a bar."""
+    numbers: list[int] = []
+    for row, bar in enumerate(bars):
+        if row == 0:
+            numbers.append(0)
+            continue
+        before = bars[row - 1]
+        lost = open_time(sessions, micros(before["close_time"]), micros(bar["datetime"]))
+        cut = bar["contract"] != before["contract"] or lost > max_gap_minutes * MINUTE
+        numbers.append(numbers[-1] + cut)
+    return numbers
+
+
+def resample(
+    bars: list[dict[str, Any]], timeframe: int, sessions: list[tuple[int, int]]
+) -> list[dict[str, Any]]:
+    """Bars of a longer timeframe: put each base bar into its bin, then read off each bin."""
+    bins: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for bar in bars:
+        at = micros(bar["datetime"])
+        start = sessions[locate(sessions, at)][0]
+        number = (at - start) // timeframe
+        bins.setdefault((start + number * timeframe, bar["block"]), []).append(bar)
+    shared = Counter(start for start, _ in bins)
+    seen: Counter[int] = Counter()
+    result = []
+    for (start, block), inside in bins.items():
+        seen[start] += 1
+        close = sessions[locate(sessions, start)][1]
+        first_part, last_part = seen[start] == 1, seen[start] == shared[start]
+        result.append(
+            {
+                "datetime": start if first_part else micros(inside[0]["datetime"]),
+                "close_time": min(start + timeframe, close)
+                if last_part
+                else micros(inside[-1]["close_time"]),
+                "open": inside[0]["open"],
+                "high": max(bar["high"] for bar in inside),
+                "low": min(bar["low"] for bar in inside),
+                "close": inside[-1]["close"],
+                "volume": sum(bar["volume"] for bar in inside),
+                "contract": inside[0]["contract"],
+                "session": inside[0]["session"],
+                "block": block,
+                "rows": len(inside),
+            }
+        )
+    return result
+
+
+def bar_length(instants: list[int]) -> int:
+    """Most common positive spacing, the shorter of equally common ones."""
+    ordered = sorted(set(instants))
+    steps = Counter(b - a for a, b in pairwise(ordered))
+    most = max(steps.values())
+    return min(step for step, count in steps.items() if count == most)
+
+
+def front_contracts(rows: list[tuple[int, int, str, float]]) -> list[bool]:
+    """Which (session, instant, contract, volume) rows stay where two contracts trade in parallel all day.
+
+    Only for sessions in which contracts overlap wholly: the one with more volume wins, never one that expires
+    before an earlier winner.
+    """
+    expiry = {contract: row for row, (_, _, contract, _) in enumerate(rows)}
+    stay = [True] * len(rows)
+    reigning = -1
+    for session in sorted({row[0] for row in rows}):
+        volume: Counter[str] = Counter()
+        for number, _, contract, traded in rows:
+            if number == session:
+                volume[contract] += traded
+        if len(volume) < 2:
+            continue
+        able = [contract for contract in volume if expiry[contract] >= reigning] or list(volume)
+        winner = max(able, key=lambda contract: (volume[contract], expiry[contract]))
+        reigning = max(reigning, expiry[winner])
+        for row, (number, _, contract, _) in enumerate(rows):
+            if number == session and contract != winner:
+                stay[row] = False
+    return stay
