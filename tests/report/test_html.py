@@ -54,7 +54,7 @@ def full(parts, word="word"):
         statements=[f"This is not fully nested: {word}."],
         findings={"duplicate": 3, word: {word: 8}},
         labels={"ambiguous": 2, "crosses_block": 40},
-        provenance={"content": "9f2c" * 16, word: [word, word]},
+        provenance={"content": "9f2c" * 16, "seed": 20240, word: [word, word]},
     )
 
 
@@ -69,7 +69,7 @@ def test_everything_is_shown(with_edge):
     assert f"{summary['gross']:,.2f}" in text.replace("−", "-")
     expected = [
         "settings tried in tuning 200", "looks at the word split, this run 1", "This is look number 4",
-        "not fully nested", "lightgbm", "duplicate 3", "ambiguous 2", "crosses block 40", "9f2c" * 16,
+        "not fully nested", "lightgbm", "duplicate 3", "ambiguous 2", "crosses block 40", "seed 20240", "9f2c" * 16,
         "share recovered", "always long", "always short", "always flat", "base rate of training",
         f"{metrics['confusion'][0][0]:,}",
     ]  # fmt: skip

@@ -250,5 +250,7 @@ def provenance_section(provenance: Mapping[str, Any] | None) -> Markup:
     """Identities and hashes: what exactly was scored."""
     if not provenance:
         return Markup("")
-    shown = {k: Markup(f'<span class="hash">{html(v)}</span>') for k, v in flat(provenance).items()}
+    # Numbers here are names, such as a seed: written as they are, without separators.
+    texts = {k: str(v) if isinstance(v, int | float) else v for k, v in flat(provenance).items()}
+    shown = {k: Markup(f'<span class="hash">{html(text)}</span>') for k, text in texts.items()}
     return section("Provenance", pairs(shown))

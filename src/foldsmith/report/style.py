@@ -45,7 +45,7 @@ td small { color: var(--muted); }
 .strip line { stroke: var(--accent); stroke-width: 2; } .strip circle { fill: var(--accent); }
 .strip .yard { stroke: var(--muted); stroke-width: 1.2; stroke-dasharray: 2 2; }
 .confusion { width: auto; } .confusion td, .confusion th { text-align: center; padding: 9px 20px; }
-.confusion td { border: 2px solid var(--paper); }
+.confusion th { vertical-align: middle; } .confusion td { border: 2px solid var(--paper); }
 .figure { display: block; width: 100%; height: auto; margin: 8px 0 4px; }
 .figure text { font-family: inherit; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 0 40px; }
