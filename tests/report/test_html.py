@@ -69,7 +69,8 @@ def test_everything_is_shown(with_edge):
     assert f"{summary['gross']:,.2f}" in text.replace("−", "-")
     expected = [
         "settings tried in tuning 200", "looks at the word split, this run 1", "This is look number 4",
-        "not fully nested", "lightgbm", "duplicate 3", "ambiguous 2", "crosses block 40", "seed 20240", "9f2c" * 16,
+        "not fully nested", "lightgbm", "duplicate 3",
+        "ambiguous 2", "crosses block 40", "seed 20240", "9f2c" * 16,
         "share recovered", "always long", "always short", "always flat", "base rate of training",
         f"{metrics['confusion'][0][0]:,}",
     ]  # fmt: skip
