@@ -1,0 +1,107 @@
+"""The whole way on real bars: what is real stays, what is not goes, and the counts are known."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from tests.market.conftest import us
+
+from foldsmith.contracts import BARS
+from foldsmith.market.clean import clean
+from foldsmith.market.findings import Blocks, Findings
+from foldsmith.market.instruments import instrument, parse_instruments
+from foldsmith.market.readers import read_bars
+from foldsmith.market.resample import minute_ranges, parse_timeframe, resample
+from foldsmith.market.rolls import mark_blocks
+from foldsmith.market.sessions import schedule
+
+pytestmark = pytest.mark.real
+OWN = parse_instruments(
+    '[FILUSDT]\ncalendar = "24x7"\ntick_size = 0.001\ntick_value = 0.001\n'
+    '[SPY]\ncalendar = "US_EQUITY"\ntick_size = 0.01\ntick_value = 0.01\n'
+)
+Find = Callable[[str], Path]
+
+
+def whole_way(path: Path) -> tuple[pl.DataFrame, Findings, Blocks]:
+    raw = read_bars(path).frame
+    mine = instrument(path.name.split("_")[0], OWN)
+    span = raw["datetime"].to_physical()
+    hours = schedule(mine.calendar, span.min(), span.max())  # type: ignore[arg-type]
+    bars, found = clean(raw, mine, hours)
+    bars, blocks = mark_blocks(bars, hours, mine.max_gap_minutes)
+    BARS.check(bars)
+    for timeframe in ("15m", "1h", "1d"):
+        longer = BARS.check(resample(bars, parse_timeframe(timeframe), hours))
+        minute_ranges(bars, longer)
+        assert longer["volume"].sum() == pytest.approx(bars["volume"].sum())
+    return bars, found, blocks
+
+
+def counts(found: Findings) -> dict[str, int]:
+    return {name: rule.count for name, rule in found.rules.items() if rule.count}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "rolls", "holes"),
+    [
+        ("MES", {"outside_session": 50, "missing_minutes": 528_616}, 1, 2),
+        ("MNQ", {"outside_session": 54, "missing_minutes": 526_901}, 1, 1),
+        ("NQ", {"outside_session": 68, "overlapping_contract": 2457, "missing_minutes": 511_786}, 3, 2),
+        ("6E", {"missing_minutes": 423}, 0, 0),
+        ("SPY", {"outside_session": 2972, "off_tick_price": 57_123}, 0, 0),
+        ("FILUSDT", {"zero_volume": 175, "missing_minutes": 624_960}, 0, 10),
+    ],
+)
+def test_counts(real_bars: Find, name: str, expected: dict[str, int], rolls: int, holes: int) -> None:
+    _, found, blocks = whole_way(real_bars(f"{name}_1m.parquet"))
+    assert counts(found) == expected
+    assert (len(blocks.rolls), len(blocks.holes)) == (rolls, holes)
+
+
+@pytest.mark.parametrize(("name", "floor"), [("MES", 4600), ("MNQ", 15_000)])
+def test_bad_saturday_print_is_gone(real_bars: Find, name: str, floor: float) -> None:
+    path = real_bars(f"{name}_1m.parquet")
+    assert pl.read_parquet(path)["low"].min() < 100
+    bars, _, _ = whole_way(path)
+    assert bars["low"].min() > floor
+
+
+def test_the_spike_of_april_2025_is_real(real_bars: Find) -> None:
+    bars, _, _ = whole_way(real_bars("NQ_1m.parquet"))
+    minute = bars.filter(pl.col("datetime").to_physical() == us("2025-04-07T14:15"))
+    raw = pl.read_parquet(real_bars("NQ_1m.parquet")).filter(
+        pl.col("timestamp") == pl.datetime(2025, 4, 7, 14, 15)
+    )
+    assert minute["high"].to_list() == raw["high"].to_list()
+    assert minute.height == 1
+
+
+def test_crude_oils_worst_days_are_real(real_bars: Find) -> None:
+    bars, found, blocks = whole_way(real_bars("CL_1m.parquet"))
+    by_day = bars.group_by("session").agg(pl.col("low").min(), pl.col("open").first(), pl.col("close").last())
+    day = {row["session"].isoformat(): row for row in by_day.to_dicts()}
+    assert day["2020-04-21"]["low"] == 6.5
+    assert day["2020-03-09"]["open"] / day["2020-03-06"]["close"] - 1 < -0.2
+    assert found["outside_session"].count == 829
+    assert found.dropped == 829
+    assert len(blocks.rolls) == 72
+    # No bar of a Saturday, and none of a Sunday before the evening in New York.
+    local = bars["datetime"].dt.convert_time_zone("America/New_York")
+    assert (local.dt.weekday() != 6).all()
+    assert (local.filter(local.dt.weekday() == 7).dt.hour() >= 18).all()
+
+
+def test_overlapping_contracts_become_one_series(real_bars: Find) -> None:
+    path = real_bars("ES_5m_by_contract.parquet")
+    bars, found, blocks = whole_way(path)
+    assert counts(found)["overlapping_contract"] == 16_332
+    order = bars["contract"].rle().struct.field("value").to_list()
+    assert order == sorted(pl.read_parquet(path)["contract"].unique().to_list())
+    assert len(blocks.rolls) == 6
+    # Each roll is in the week of the second Friday of its month or the Monday after.
+    assert all(
+        8 <= int(str(day)[8:10]) <= 18
+        for day in bars.filter(pl.col("block").diff() > 0)["session"].to_list()[:4]
+    )
