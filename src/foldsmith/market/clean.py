@@ -24,6 +24,13 @@ from foldsmith.market.sessions import Schedule
 
 MAX_BROKEN_SHARE = 0.05
 """Share of rows with impossible values above which a file is refused."""
+CAUSES = {
+    "missing_value": "Are rows filled in for minutes without trades? Leave them out of the file.",
+    "non_positive_price": "The prices are likely in another column, or the file is damaged.",
+    "negative_volume": "The file likely holds quotes and not trades; export trades.",
+    "inconsistent_ohlc": "The columns are likely in another order than named.",
+}
+"""What a file is likely to suffer from when a rule is broken too often."""
 _TICK_TOLERANCE = 1e-4
 """Part of a tick by which a price may miss the grid: room for decimals stored as binary numbers."""
 
@@ -122,10 +129,8 @@ def _drop_broken(frame: pl.DataFrame, rules: dict[str, Finding]) -> pl.DataFrame
         first = rules[worst].first
         raise DataError(
             f"{count:,} of {frame.height:,} rows ({count / frame.height:.0%}) hold impossible values, more "
-            "than "
-            f"{MAX_BROKEN_SHARE:.0%}; mostly {worst.replace('_', ' ')}, first at {iso(first or 0)}. The "
-            "columns are "
-            "likely in another order than named, or the file is damaged."
+            f"than {MAX_BROKEN_SHARE:.0%}; mostly {worst.replace('_', ' ')}, first at {iso(first or 0)}. "
+            f"{CAUSES[worst]}"
         )
     return frame.filter(pl.Series(~broken)) if count else frame
 

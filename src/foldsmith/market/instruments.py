@@ -107,8 +107,7 @@ def instrument(symbol: str, extra: Mapping[str, Instrument] | None = None) -> In
     near = get_close_matches(symbol.upper(), known, n=1)
     raise SettingError(
         f"symbol {symbol!r} is unknown{f' (did you mean {near[0]}?)' if near else ''}; known are "
-        f"{', '.join(known)}. "
-        f"To add it, write into instruments.toml of the workspace, one setting a line: "
+        f"{', '.join(known)}. To add it, write into instruments.toml of the workspace, one setting a line: "
         f"{_EXAMPLE.format(symbol=symbol)} (calendars: {', '.join(CALENDARS)})."
     )
 

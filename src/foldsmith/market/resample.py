@@ -57,8 +57,7 @@ def resample(bars: pl.DataFrame, timeframe_us: int, schedule: Schedule) -> pl.Da
     if timeframe_us < base or timeframe_us % base:
         raise SettingError(
             f"a timeframe of {timeframe_us / 6e7:g} minutes cannot be made from bars of {base / 6e7:g} "
-            "minutes; "
-            "give a multiple."
+            "minutes; give a multiple."
         )
     # Compiled code comes with 0.9 s of import, so only where there is work for it.
     from foldsmith.market.resample_kernel import one_pass

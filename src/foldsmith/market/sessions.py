@@ -126,8 +126,7 @@ def check_plausible(first: int, last: int, source: str = "") -> None:
             year = 1970 + instant / (365.2425 * DAY)
             raise DataError(
                 f"{source + ': ' if source else ''}a bar is dated in the year {year:.0f}; years 1980 to 2099 "
-                "are "
-                "possible. Are the times epoch numbers of another unit?"
+                "are possible. Are the times epoch numbers of another unit?"
             )
 
 

@@ -173,7 +173,7 @@ def _localise(naive: pl.Series, table: Table, timezone: str) -> pl.Series:
         row = int(local.is_null().arg_max() or 0)
         raise DataError(
             f"{table.source}: the time {naive[row]} at {table.place(row)} does not exist once in {timezone}: "
-            "clocks "
-            f"change there ({local.null_count()} such rows). Is the file in another zone? Export it in UTC."
+            f"clocks change there ({local.null_count()} such rows). Is the file in another zone? Export it "
+            "in UTC."
         )
     return local.dt.convert_time_zone("UTC")

@@ -68,6 +68,6 @@ def _scan_text(path: Path, delimiter: str, wanted: list[str]) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
-            f"{path.name} cannot be read as lines of values separated by {delimiter!r}: {reason}. "
-            "Does every line have as many values as the header, and is the file whole?"
+            f"{path.name} cannot be read as lines of values separated by {delimiter!r}: {reason}. Does every "
+            "line have as many values as the header, and is the file whole?"
         ) from None
