@@ -49,8 +49,14 @@ def test_findings_are_json_with_every_rule(make_raw: RawMaker, mes: Instrument, 
     as_dict = json.loads(json.dumps(found.as_dict()))
     assert list(as_dict) == [
         *("rows", "kept", "dropped", "out_of_order", "missing_value", "non_positive_price"),
-        *("negative_volume", "inconsistent_ohlc", "outside_session", "duplicate", "conflicting_duplicate"),
-        *("overlapping_contract", "off_tick_price", "zero_volume", "missing_minutes"),
+        *("negative_volume", "inconsistent_ohlc", "outside_session", "traded_closure", "duplicate"),
+        *(
+            "conflicting_duplicate",
+            "overlapping_contract",
+            "off_tick_price",
+            "zero_volume",
+            "missing_minutes",
+        ),
     ]
     assert as_dict["zero_volume"] == {"count": 1, "action": "kept", "first": "2024-01-07T23:05:00+00:00"}
 
@@ -95,6 +101,22 @@ def test_bad_saturday_print_goes(make_raw: RawMaker, mes: Instrument, hours: Sch
     assert (found["outside_session"].count, found["out_of_order"].count) == (1, 1)
     assert found["outside_session"].first == us("2024-01-20T17:56")
     assert frame["low"].min() > 4000
+
+
+def test_a_week_on_a_wrong_clock_is_pointed_at(make_raw: RawMaker, mes: Instrument, hours: Schedule) -> None:
+    raw = make_raw(sessions=29)
+    early = raw.with_columns(
+        pl.when(pl.int_range(pl.len()).is_between(5000, 10_000))
+        .then(pl.col("datetime") - timedelta(hours=11))
+        .otherwise("datetime")
+        .alias("datetime")
+    )
+    _, found = clean(early, mes, hours)
+    # From 2024-01-11 13:20 to 2024-01-17 08:40: the closures after the 11th, 12th and 15th are traded.
+    assert found["traded_closure"].count == 3
+    assert found["traded_closure"].first == us("2024-01-11T22:00")
+    _, found = clean(bar(raw, "2024-01-20T17:56", 94.75), mes, hours)
+    assert found["traded_closure"].count == 0
 
 
 def test_disorder_is_sorted(make_raw: RawMaker, mes: Instrument, hours: Schedule) -> None:

@@ -50,7 +50,7 @@ def counts(found: Findings) -> dict[str, int]:
         ("MNQ", {"outside_session": 54, "missing_minutes": 526_901}, 1, 1),
         ("NQ", {"outside_session": 68, "overlapping_contract": 2457, "missing_minutes": 511_786}, 3, 2),
         ("6E", {"missing_minutes": 423}, 0, 0),
-        ("SPY", {"outside_session": 2972, "off_tick_price": 57_123}, 0, 0),
+        ("SPY", {"outside_session": 2972, "traded_closure": 8, "off_tick_price": 57_123}, 0, 0),
         ("FILUSDT", {"zero_volume": 175, "missing_minutes": 624_960}, 0, 10),
     ],
 )
@@ -86,6 +86,9 @@ def test_crude_oils_worst_days_are_real(real_bars: Find) -> None:
     assert day["2020-03-09"]["open"] / day["2020-03-06"]["close"] - 1 < -0.2
     assert found["outside_session"].count == 829
     assert found.dropped == 829
+    # A week in October 2020 is about eleven hours early in the file.
+    assert found["traded_closure"].count == 5
+    assert us("2020-10-17T18:00") <= (found["traded_closure"].first or 0) < us("2020-10-19")
     assert len(blocks.rolls) == 72
     # No bar of a Saturday, and none of a Sunday before the evening in New York.
     local = bars["datetime"].dt.convert_time_zone("America/New_York")

@@ -12,7 +12,7 @@ from foldsmith.market.clean import clean
 from foldsmith.market.instruments import Instrument, instrument, parse_instruments
 from foldsmith.market.rolls import mark_blocks
 from foldsmith.market.sessions import schedule
-from foldsmith.market.simulate import MEAN_STAY, VOLUME, Simulation, simulate
+from foldsmith.market.simulate import MEAN_STAY, VOLUME, Simulation, _path, simulate
 
 START = date(2024, 1, 2)
 
@@ -183,3 +183,23 @@ def test_settings_travel_as_json() -> None:
 def test_settings_are_checked(values: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         Simulation(**{"symbol": "MES", "sessions": 5, "seed": 1, "edge": 0.0, **values})  # type: ignore[arg-type]
+
+
+def test_steps_keep_the_price_a_martingale_at_any_volatility() -> None:
+    # At a minute's real size the correction -sigma^2 / 2 is too small to see; at 30% a minute it is not.
+    count = 100_000
+    path = _path(
+        np.full(count, 0.3), np.zeros(count, np.int8), np.zeros(count), 0.0, np.random.default_rng(1)
+    )
+    growth = np.exp(path[3] - path[0])
+    assert growth.mean() == pytest.approx(1, abs=4 * growth.std() / np.sqrt(count))
+
+
+def test_a_roll_moves_the_price_level(mes: Instrument, monkeypatch: pytest.MonkeyPatch) -> None:
+    rolled, _ = simulate(Simulation("MES", 60, 3, 0.0, START), mes)
+    monkeypatch.setattr("foldsmith.market.simulate.SD_ROLL", 0.0)
+    smooth, _ = simulate(Simulation("MES", 60, 3, 0.0, START), mes)
+    row = int((rolled["contract"] != rolled["contract"][0]).arg_max() or 0)
+    assert rolled["close"][:row].equals(smooth["close"][:row])
+    assert rolled["open"][row] != smooth["open"][row]
+    assert rolled["timestamp"][row].date() == date(2024, 3, 6)

@@ -24,6 +24,8 @@ from foldsmith.market.sessions import Schedule
 
 MAX_BROKEN_SHARE = 0.05
 """Share of rows with impossible values above which a file is refused."""
+TRADED_BARS = 30
+"""Bars in one closure above which they are no stray prints."""
 CAUSES = {
     "missing_value": "Are rows filled in for minutes without trades? Leave them out of the file.",
     "non_positive_price": "The prices are likely in another column, or the file is damaged.",
@@ -47,6 +49,8 @@ def clean(raw: pl.DataFrame, instrument: Instrument, schedule: Schedule) -> tupl
     negative_volume        dropped
     inconsistent_ohlc      high below another price, or low above: dropped
     outside_session        the market is closed at the bar's open: dropped
+    traded_closure         sessions (not rows) before which the closed market has 30 bars or more: the clock
+                           or the calendar is likely wrong there, or these are extended hours; kept
     duplicate              an equal row is there: dropped
     conflicting_duplicate  that time and contract again with other values: the last in the file stays
     overlapping_contract   another contract of more volume trades then: dropped (see `front_contract`)
@@ -70,6 +74,7 @@ def clean(raw: pl.DataFrame, instrument: Instrument, schedule: Schedule) -> tupl
     session = schedule.locate(instants)
     outside = session < 0
     rules["outside_session"] = _finding(outside, instants, "dropped")
+    rules["traded_closure"] = _traded_closures(instants[outside], schedule)
     frame, session = _keep(frame, session, ~outside)
     frame, session = _drop_repeats(frame, session, rules)
     front = front_contract(frame, session)
@@ -133,6 +138,15 @@ def _drop_broken(frame: pl.DataFrame, rules: dict[str, Finding]) -> pl.DataFrame
             f"{CAUSES[worst]}"
         )
     return frame.filter(pl.Series(~broken)) if count else frame
+
+
+def _traded_closures(strays: Instants, schedule: Schedule) -> Finding:
+    """Sessions before which a closed market traded on: more than a stray print or two."""
+    _, first, counts = np.unique(
+        np.searchsorted(schedule.open, strays), return_index=True, return_counts=True
+    )
+    many = counts >= TRADED_BARS
+    return Finding(int(many.sum()), "kept", int(strays[first[many][0]]) if many.any() else None)
 
 
 def _drop_repeats(frame: pl.DataFrame, session: Any, rules: dict[str, Finding]) -> tuple[pl.DataFrame, Any]:
