@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Self
 
 from foldsmith.errors import FoldsmithError, MissingError, TakenError
-from foldsmith.runs.files import disk_errors_told, disk_sentence, fsync_path
+from foldsmith.runs.files import disk_errors_told, fsync_path, no_room
 from foldsmith.runs.ids import SUFFIXES, check_name, new_run_id, next_run_id
 from foldsmith.runs.lock import LOCK, Lock, is_held, owner
 from foldsmith.runs.rename import rename_without_replacing
@@ -119,10 +119,10 @@ class Claim:
     ) -> None:
         if self._lock is not None:
             self._end()
-        sentence = disk_sentence(error) if isinstance(error, Exception) else None
+        sentence = None if error is None else no_room(error)
         if sentence is not None:
             left = (
-                f"resume it with its id {self.id}" if self.resumable else "nothing of it was left; run again"
+                f"resume it with its id {self.id}" if self.resumable else "run again; nothing of it is left"
             )
             raise FoldsmithError(
                 f"run {self.id} stopped in {self.parent}: {sentence}, then {left}."
@@ -180,12 +180,15 @@ def reopen(parent: Path, run_id: str) -> Claim:
     """
     check_name(run_id, "the run id")
     partial = partial_folder(parent, run_id)
-    if os.path.lexists(parent / run_id):
-        raise TakenError(f"run {run_id} in {parent} is finished; there is nothing to resume.")
-    with disk_errors_told(f"resume run {run_id} in {parent}"):
-        lock = Lock.take(partial) if partial.is_dir() and not partial.is_symlink() else None
+    lock = None
+    if partial.is_dir() and not partial.is_symlink():
+        with disk_errors_told(f"resume run {run_id} in {parent}"):
+            lock = Lock.take(partial)
     if lock is not None:
         return Claim(parent, run_id, lock, resumable=True)
+    # Asked last: its owner may have published it while we waited for the lock.
+    if os.path.lexists(parent / run_id):
+        raise TakenError(f"run {run_id} in {parent} is finished; there is nothing to resume.")
     if partial.is_dir():
         raise TakenError(f"run {run_id} is being made by {owner(partial)}; wait for it to end.")
     waiting = [other for other in partials(parent) if not is_held(partial_folder(parent, other))]
@@ -241,8 +244,9 @@ def _try_claim(parent: Path, run_id: str) -> Lock | None:
         try:
             lock = Lock.take(partial)
         except BaseException:
-            with suppress(OSError):
-                shutil.rmtree(partial)
+            with suppress(OSError):  # the first error is the one to tell
+                (partial / LOCK).unlink(missing_ok=True)
+                partial.rmdir()
             raise
         if lock is None:  # `reopen` was quicker in the instant before the lock: the folder is its own now
             return None

@@ -30,20 +30,16 @@ _DISK_TROUBLE = {
 }
 
 
-def disk_sentence(error: BaseException) -> str | None:
-    """What a failed disk operation means and what to do, or None where `error` is about something else.
+def no_room(error: BaseException) -> str | None:
+    """What to do if `error` says that a file could not be written for want of space, else None.
 
-    Libraries that write files themselves (polars) hand on the system's words without its number: those are
-    known too.
+    Libraries that write files themselves hand on the system's words without its number: those are known too.
     """
-    if isinstance(error, FoldsmithError):
+    if isinstance(error, FoldsmithError) or not isinstance(error, Exception):
         return None
-    if isinstance(error, OSError) and error.errno in _DISK_TROUBLE:
-        return _DISK_TROUBLE[error.errno]
-    text = str(error)
-    for number, sentence in _DISK_TROUBLE.items():
-        if f"(os error {number})" in text or (number == errno.ENOSPC and os.strerror(number) in text):
-            return sentence
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if getattr(error, "errno", None) == number or f"(os error {number})" in str(error):
+            return _DISK_TROUBLE[number]
     return None
 
 
@@ -53,10 +49,9 @@ def disk_errors_told(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        sentence = disk_sentence(error)
-        if sentence is None:
+        if isinstance(error, FoldsmithError) or error.errno not in _DISK_TROUBLE:
             raise
-        raise FoldsmithError(f"cannot {doing}: {sentence}, then run again.") from error
+        raise FoldsmithError(f"cannot {doing}: {_DISK_TROUBLE[error.errno]}, then run again.") from error
 
 
 def fsync_path(path: Path) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from foldsmith.errors import DataError, FoldsmithError, IntegrityError
-from foldsmith.runs.files import disk_errors_told, disk_sentence, fsync_path
+from foldsmith.runs.files import disk_errors_told, fsync_path
 from foldsmith.runs.rename import rename_without_replacing
 
 FORMAT = 1
@@ -163,7 +163,7 @@ class Ledger:
         """One transaction that no other writer can enter; kept on the disk when the block ends."""
         if not self.path.exists():
             _create(self.path)
-        with self._telling(), closing(_connect(self.path)) as connection:
+        with _told(self.path), closing(_connect(self.path)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -179,26 +179,28 @@ class Ledger:
         if not self.path.exists():
             yield None
             return
-        with self._telling(), closing(_connect(self.path)) as connection:
+        with _told(self.path), closing(_connect(self.path)) as connection:
             yield connection
 
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            text = str(error)
-            if "locked" in text or "busy" in text:
-                why = f"another process has held it for {BUSY_SECONDS:g} s; wait for that process or stop it"
-            elif "full" in text or "disk I/O" in text:
-                why = disk_sentence(OSError(28, "")) or text
-            elif "readonly" in text or "unable to open" in text:
-                why = f"it cannot be opened for writing ({text}); check the permissions of {self.path.parent}"
-            else:
-                raise _damaged(self.path, text) from error
-            raise FoldsmithError(f"the ledger {self.path} cannot be used: {why}, then run again.") from error
-        except sqlite3.DatabaseError as error:
-            raise _damaged(self.path, str(error)) from error
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises inside into one sentence."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            why = f"another process has held it for {BUSY_SECONDS:g} s; wait for that process or stop it"
+        elif "full" in text or "disk I/O" in text:
+            why = f"the disk is full or failing ({text}); free some space"
+        elif "readonly" in text or "unable to open" in text:
+            why = f"it cannot be opened for writing ({text}); check the permissions of {path.parent}"
+        else:
+            raise _damaged(path, text) from error
+        raise FoldsmithError(f"the ledger {path} cannot be used: {why}, then run again.") from error
+    except sqlite3.DatabaseError as error:
+        raise _damaged(path, str(error)) from error
 
 
 def _damaged(path: Path, why: str) -> IntegrityError:
@@ -235,7 +237,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _check_triggers(connection: sqlite3.Connection, path: Path) -> None:
-    found = {row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")}
+    found = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
     missing = sorted(name for table in _TABLES for name in _trigger_names(table) if name not in found)
     if missing:
         raise _damaged(path, f"its guard {missing[0]} is gone")
@@ -251,7 +253,7 @@ def _schema() -> str:
         unchanged, kept, unreplaced = _trigger_names(table)
         stop = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
         statements += [
-            f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {columns}) STRICT;",
+            f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {columns});",
             f"CREATE INDEX {table}_by ON {table} ({_INDEXES[table]});",
             f"CREATE TRIGGER {unchanged} BEFORE UPDATE ON {table} {stop}",
             f"CREATE TRIGGER {kept} BEFORE DELETE ON {table} {stop}",
@@ -264,8 +266,15 @@ def _schema() -> str:
 
 def _create(path: Path) -> None:
     """Make an empty ledger aside and put it in place whole; whoever is second uses the first one's."""
+    log = path.with_name(path.name + "-wal")
+    if log.exists() and not path.exists():
+        raise FoldsmithError(
+            f"the ledger {path} is gone but its log {log.name} is there; restore the ledger, or move the "
+            "log away to "
+            "begin a new one, in which earlier trials and looks are not counted."
+        )
     aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.writing")
-    with disk_errors_told(f"begin the ledger {path}"):
+    with disk_errors_told(f"begin the ledger {path}"), _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with closing(sqlite3.connect(aside, isolation_level=None)) as connection:
@@ -274,17 +283,9 @@ def _create(path: Path) -> None:
             with suppress(FileExistsError):
                 rename_without_replacing(aside, path)
                 fsync_path(path.parent)
-        except sqlite3.Error as error:
-            raise FoldsmithError(
-                f"cannot begin the ledger {path} ({error}): {disk_sentence(OSError(28, ''))}, or check the "
-                "permissions of its folder, then run again."
-            ) from error
         finally:
-            for rest in (
-                aside,
-                *(aside.with_name(aside.name + ending) for ending in ("-wal", "-shm", "-journal")),
-            ):
-                rest.unlink(missing_ok=True)
+            for ending in ("", "-wal", "-shm", "-journal"):
+                aside.with_name(aside.name + ending).unlink(missing_ok=True)
 
 
 def _trial_entry(row: Mapping[str, Any], at: str) -> tuple[Any, ...]:

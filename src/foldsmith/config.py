@@ -1,0 +1,198 @@
+"""Settings of each stage, built once at the edge and checked as a whole.
+
+Each is a frozen record of plain values: what a command was asked to do, and nothing about where or when. They are
+stored in manifests as they are, so that a run can say what it was made with. A value that cannot be used raises
+SettingError here, before any work is done.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from foldsmith.errors import SettingError
+
+DEFAULT_HORIZONS = (5, 10, 15, 20)
+DEFAULT_MODELS = ("xgboost", "lightgbm")
+ENSEMBLE_META_LEARNER = "logistic"
+TAIL_SHARE = 0.2
+"""Share of a fold's training rows, the last in time, that early stopping and tuning are scored on."""
+VOLATILITY_WINDOW = 48
+"""Bars of the rolling volatility that scales the barriers."""
+NEUTRAL_SHARE = 1 / 3
+"""Share of neutral labels that the chosen barrier width aims at."""
+
+
+@dataclass(frozen=True)
+class PrepareSettings:
+    """Phase 1: how raw bars of one symbol become a dataset.
+
+    `ratios` are the shares of training, validation and test. `k_up` and `k_down` are barrier widths in multiples
+    of the volatility over the horizon, both or neither. `max_bars` overrules the vertical barrier of one horizon.
+    `start` and `end` are instants (UTC); bars with start <= open < end are used.
+    """
+
+    symbol: str
+    timeframe: str = "5m"
+    timezone: str | None = None
+    stamp: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    horizons: tuple[int, ...] = DEFAULT_HORIZONS
+    ratios: tuple[float, float, float] = (0.70, 0.15, 0.15)
+    k_up: float | None = None
+    k_down: float | None = None
+    max_bars: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_horizons(self.horizons)
+        if min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-9:
+            raise SettingError(
+                f"--train-ratio, --val-ratio and --test-ratio are {self.ratios[0]:g}, {self.ratios[1]:g} and "
+                f"{self.ratios[2]:g}; they must be positive and add up to 1, not {sum(self.ratios):g}."
+            )
+        if (self.k_up is None) != (self.k_down is None):
+            raise SettingError("--k-up and --k-down go together: give both, or neither to have the width chosen.")
+        for flag, width in (("--k-up", self.k_up), ("--k-down", self.k_down)):
+            if width is not None and not 0 < width < 100:
+                raise SettingError(f"{flag} {width:g} is no barrier width; give a number above 0 and below 100.")
+        if self.max_bars is not None:
+            if len(self.horizons) > 1:
+                raise SettingError(
+                    f"--max-bars overrules the vertical barrier of one horizon; here are {len(self.horizons)}. "
+                    "Name one with --horizons."
+                )
+            if self.max_bars < 1:
+                raise SettingError(f"--max-bars {self.max_bars} is no number of bars; at least 1 is needed.")
+        if self.start and self.end and self.start >= self.end:
+            raise SettingError(f"--start {self.start:%Y-%m-%d} is not before --end {self.end:%Y-%m-%d}.")
+
+    def vertical_barrier(self, horizon: int) -> int:
+        """Bars until the label of `horizon` times out."""
+        return horizon if self.max_bars is None else self.max_bars
+
+
+@dataclass(frozen=True)
+class ValidationSettings:
+    """How rows of the training segment are cross-validated; shared by `cv` and by `train` without stored data.
+
+    `embargo_bars` None means one vertical barrier of the horizon at hand (never "none": 0 says that).
+    """
+
+    n_splits: int = 5
+    purge_bars: int = 0
+    embargo_bars: int | None = None
+    tune: bool = False
+    n_trials: int = 50
+    sample_weight: str = "none"
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        for flag, value, least in (
+            ("--n-splits", self.n_splits, 2),
+            ("--purge-bars", self.purge_bars, 0),
+            ("--embargo-bars", self.embargo_bars, 0),
+            ("--n-trials", self.n_trials, 1),
+            ("--seed", self.seed, 0),
+        ):
+            if value is not None and value < least:
+                raise SettingError(f"{flag} {value} is too small; the least is {least}.")
+        if self.sample_weight not in ("none", "uniqueness"):
+            raise SettingError(f"--sample-weight {self.sample_weight!r} is unknown; there are none and uniqueness.")
+
+    def embargo(self, max_bars: int) -> int:
+        """Embargo in bars for a label with this vertical barrier."""
+        return max_bars if self.embargo_bars is None else self.embargo_bars
+
+
+@dataclass(frozen=True)
+class CrossValidateSettings:
+    """Phase 3: which models and horizons, and how they are validated."""
+
+    models: tuple[str, ...] = DEFAULT_MODELS
+    horizons: tuple[int, ...] = DEFAULT_HORIZONS
+    validation: ValidationSettings = ValidationSettings()
+
+    def __post_init__(self) -> None:
+        _check_horizons(self.horizons)
+        _check_unique(self.models, "model")
+
+
+def parameters(settings: Any) -> dict[str, Any]:
+    """A settings record as JSON-able values, for a manifest or a hash."""
+    return {key: _plain(value) for key, value in asdict(settings).items()}
+
+
+def parse_list(text: str, known: Sequence[str], what: str) -> tuple[str, ...]:
+    """Split a comma-separated list; `all` stands for every known one. Unknown and repeated entries are refused."""
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if names == ("all",):
+        return tuple(known)
+    if not names:
+        raise SettingError(f"no {what} is named; there are {', '.join(known)} (or all).")
+    for name in names:
+        if name not in known:
+            raise SettingError(f"unknown {what} {name!r}; there are {', '.join(known)} (or all).")
+    _check_unique(names, what)
+    return names
+
+
+def parse_horizons(text: str, known: Sequence[int] | None = None) -> tuple[int, ...]:
+    """Split a comma-separated list of horizons in bars; with `known`, `all` stands for them and others are refused."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if parts == ["all"]:
+        return tuple(known if known is not None else DEFAULT_HORIZONS)
+    try:
+        horizons = tuple(int(part) for part in parts)
+    except ValueError:
+        raise SettingError(f"horizons {text!r} must be whole numbers of bars, such as 5,10,20 (or all).") from None
+    _check_horizons(horizons)
+    for horizon in horizons:
+        if known is not None and horizon not in known:
+            raise SettingError(
+                f"horizon {horizon} is not in the dataset; it has {', '.join(map(str, known))}. "
+                f"Make one that has it: ./pipeline run --symbols SYMBOL --horizons {horizon}"
+            )
+    return horizons
+
+
+def parse_instant(text: str, flag: str) -> datetime:
+    """A date or ISO time as an instant; without a zone it is UTC."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise SettingError(f"{flag} {text!r} is no date; write 2024-01-31 or 2024-01-31T14:30 (UTC).") from None
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+
+
+def default_workers() -> int:
+    """Processes to use unless told otherwise: the cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_horizons(horizons: Sequence[int]) -> None:
+    if not horizons:
+        raise SettingError("no horizon is named; give bars such as 5,10,20 (or all).")
+    for horizon in horizons:
+        if not 1 <= horizon <= 5000:
+            raise SettingError(f"horizon {horizon} is out of range; a label looks 1 to 5000 bars ahead.")
+    _check_unique(horizons, "horizon")
+
+
+def _check_unique(names: Sequence[Any], what: str) -> None:
+    twice = [name for index, name in enumerate(names) if name in names[:index]]
+    if twice:
+        raise SettingError(f"{what} {twice[0]} is named twice.")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value

@@ -1,0 +1,1 @@
+"""Ensembles: models over the probabilities of base models."""

@@ -1,0 +1,101 @@
+"""Fitted models and ensembles as files of bytes that cannot run code.
+
+One JSON file holds the facts and the SHA-256 of every other file. Other files are arrays of numbers or a library's own
+model format. The hashes find damage before a library's parser meets it; they do not prove who wrote the files
+(the run's manifest and the ledger do that).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from foldsmith.errors import DataError, IntegrityError
+
+FORMAT = 1
+MAX_BYTES = 512 * 1024 * 1024
+"""A larger file is refused: no model made here comes near it."""
+
+
+def pack(facts_file: str, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The facts as canonical JSON (sorted keys, floats that read back exactly) beside the files they vouch for."""
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    content = {"format": FORMAT, "sha256": hashes, **facts}
+    text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False)
+    return {facts_file: text.encode() + b"\n", **files}
+
+
+def unpack(facts_file: str, files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The facts and the files they vouch for, every hash checked.
+
+    Raises DataError for what is no model of this format, IntegrityError for a file that differs from its hash.
+    """
+    if facts_file not in files:
+        raise DataError(
+            f"{facts_file} is missing from the saved model; it has {', '.join(files) or 'no file'}."
+        )
+    facts = _json(facts_file, files[facts_file])
+    if facts.get("format") != FORMAT:
+        raise DataError(
+            f"{facts_file} has format {facts.get('format')!r} and this version reads {FORMAT}; train the model again."
+        )
+    hashes = facts.get("sha256")
+    if not isinstance(hashes, dict):
+        raise DataError(f"{facts_file} lists no files; it is damaged: train the model again.")
+    for name, expected in hashes.items():
+        if name not in files:
+            raise DataError(f"{name} is missing from the saved model; train it again.")
+        if len(files[name]) > MAX_BYTES:
+            raise DataError(
+                f"{name} has {len(files[name])} bytes; more than {MAX_BYTES} cannot be a saved model."
+            )
+        if hashlib.sha256(files[name]).hexdigest() != expected:
+            raise IntegrityError(
+                f"{name} differs from its hash in {facts_file}; it is damaged: train the model again."
+            )
+    return facts, {name: bytes(files[name]) for name in hashes}
+
+
+def _json(name: str, content: bytes) -> dict[str, Any]:
+    def refuse(word: str) -> Any:
+        raise ValueError(f"{word} is no number")
+
+    if len(content) > MAX_BYTES:
+        raise DataError(f"{name} has {len(content)} bytes; more than {MAX_BYTES} cannot be a saved model.")
+    try:
+        facts = json.loads(content, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{name} is not the JSON that was saved ({error}); train the model again.") from error
+    if not isinstance(facts, dict):
+        raise DataError(f"{name} does not hold a JSON object; train the model again.")
+    return facts
+
+
+def fact(facts: Mapping[str, Any], key: str, kind: type | tuple[type, ...]) -> Any:
+    """One entry of the facts, of this type; DataError otherwise."""
+    value = facts.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise DataError(
+            f"the saved model's entry {key!r} is {value!r:.60}, which cannot be read; train it again."
+        )
+    return value
+
+
+def numbers(facts: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """One entry of the facts as float64 of this shape, finite; DataError otherwise."""
+    try:
+        array = np.asarray(fact(facts, key, list), dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"the saved model's entry {key!r} holds no numbers ({error}); train it again."
+        ) from error
+    if array.shape != shape or not np.isfinite(array).all():
+        raise DataError(
+            f"the saved model's entry {key!r} has shape {array.shape}; finite numbers of shape {shape} are needed."
+        )
+    return array

@@ -1,0 +1,104 @@
+"""One horizon of a dataset run, joined for training: rows, segments, and how they are kept apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldsmith.config import ValidationSettings
+from foldsmith.contracts import BARS, LABELS
+from foldsmith.dataset import Dataset
+from foldsmith.errors import DataError, SettingError
+from foldsmith.intervals import Instants, Rows, as_instants
+from foldsmith.runs.store import Run
+from foldsmith.splits import Segments, holdout
+from foldsmith.stages.recipe import Recipe
+from foldsmith.stages.tables import read_table
+from foldsmith.validation.cross_validate import Separation
+
+
+@dataclass(frozen=True)
+class HorizonTable:
+    """Rows of one horizon with every feature known, in time order.
+
+    bar : row of each event in the bars table; separation : embargo, purge and the clock they are counted on.
+    """
+
+    horizon: int
+    recipe: Recipe
+    data: Dataset
+    bar: Rows
+    segments: Segments
+    separation: Separation
+
+
+def feature_matrix(features: pl.DataFrame, names: tuple[str, ...]) -> np.ndarray:  # type: ignore[type-arg]
+    """Features of every bar as float32 (n, p), row-major, NaN in warm-up; DataError if one is missing."""
+    missing = [name for name in names if name not in features.columns]
+    if missing:
+        raise DataError(f"feature {missing[0]!r} is missing ({len(missing)} in all); make the dataset again.")
+    return np.ascontiguousarray(features.select(names).to_numpy(), dtype=np.float32)
+
+
+def load_recipe(dataset: Run) -> Recipe:
+    """The recipe of a dataset run, its hash checked."""
+    dataset.verify(["recipe.json"])
+    return Recipe.read(dataset.path / "recipe.json")
+
+
+def load_closes(dataset: Run) -> Instants:
+    """Close of every bar of the full series."""
+    dataset.verify(["bars.parquet"])
+    return as_instants(read_table(dataset.path / "bars.parquet", columns=["close_time"])["close_time"])
+
+
+def load_horizons(dataset: Run, horizons: tuple[int, ...], settings: ValidationSettings) -> dict[int, HorizonTable]:
+    """Read, check and join features and labels of these horizons; segments are purged and embargoed."""
+    recipe = load_recipe(dataset)
+    for horizon in horizons:
+        if horizon not in recipe.horizons:
+            raise SettingError(
+                f"horizon {horizon} is not in dataset {dataset.path.name}; it has "
+                f"{', '.join(map(str, recipe.horizons))}."
+            )
+    names = ["bars.parquet", "features.parquet", *(f"labels_h{horizon}.parquet" for horizon in horizons)]
+    dataset.verify(names)
+    bars = read_table(dataset.path / "bars.parquet", BARS, columns=list(BARS.columns))
+    matrix = feature_matrix(read_table(dataset.path / "features.parquet"), recipe.features)
+    known = np.isfinite(matrix).all(axis=1)
+    closes = as_instants(bars["close_time"])
+    return {
+        horizon: _join(dataset.path, horizon, recipe, matrix, known, closes, settings) for horizon in horizons
+    }
+
+
+def _join(
+    folder: Path,
+    horizon: int,
+    recipe: Recipe,
+    matrix: np.ndarray,  # type: ignore[type-arg]
+    known: np.ndarray,  # type: ignore[type-arg]
+    closes: Instants,
+    settings: ValidationSettings,
+) -> HorizonTable:
+    labels = read_table(folder / f"labels_h{horizon}.parquet", LABELS)
+    bar = labels["bar"].to_numpy()
+    if len(bar) and (bar.min() < 0 or bar.max() >= len(known)):
+        raise DataError(f"labels of horizon {horizon} point outside the bars of {folder.name}; make it again.")
+    labels = labels.filter(pl.Series(known[bar]))
+    bar = np.ascontiguousarray(labels["bar"].to_numpy(), dtype=np.int64)
+    data = Dataset(
+        X=matrix[bar],
+        y=labels["y"].to_numpy().astype(np.int8),
+        weight=np.ones(len(bar)),
+        t0=as_instants(labels["datetime"]),
+        t1=as_instants(labels["label_end"]),
+        names=recipe.features,
+    )
+    embargo = settings.embargo(recipe.horizons[horizon].max_bars)
+    separation = Separation(embargo, settings.purge_bars, closes)
+    segments = holdout(data.t0, data.t1, recipe.cuts, **separation.options())
+    return HorizonTable(horizon, recipe, data, bar, segments, separation)

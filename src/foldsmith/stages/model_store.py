@@ -1,0 +1,104 @@
+"""Models on disk: a folder with `model.json` that says what it is, and files in formats that cannot run code.
+
+    model/ model.json  recipe.json  FILES               one base model
+    model/ model.json  recipe.json  FILES  base/{name}/ an ensemble, whole: its base models are saved with it
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from foldsmith.ensembles.base import Ensemble
+from foldsmith.ensembles.catalogue import ENSEMBLES, load_ensemble
+from foldsmith.errors import DataError, MissingError
+from foldsmith.models.base import Classifier
+from foldsmith.models.catalogue import MODELS, load_model
+from foldsmith.runs.store import Run, read_json, write_json
+from foldsmith.validation.cross_validate import Probabilities, predict
+
+DESCRIPTION = "model.json"
+RECIPE = "recipe.json"
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A fitted model as bytes: its catalogue name, parameters, files, and base models if it is an ensemble."""
+
+    name: str
+    params: dict[str, Any]
+    files: dict[str, bytes]
+    bases: dict[str, StoredModel] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model ready to predict: one classifier, or base classifiers and the ensemble over them."""
+
+    name: str
+    bases: dict[str, Classifier]
+    ensemble: Ensemble | None
+
+    def base_probabilities(self, X: npt.NDArray[np.float32]) -> Probabilities:
+        """float32 (n, 3 m): probabilities of each base model side by side, in the order they were trained."""
+        return np.hstack([predict(model, X) for model in self.bases.values()])
+
+    def combine(self, P: Probabilities) -> Probabilities:
+        """float32 (n, 3) from base probabilities."""
+        return P if self.ensemble is None else predict(self.ensemble, P)
+
+    def predict_proba(self, X: npt.NDArray[np.float32]) -> Probabilities:
+        """float32 (n, 3), class order -1, 0, 1."""
+        return self.combine(self.base_probabilities(X))
+
+
+def write_model(folder: Path, model: StoredModel) -> None:
+    """Write a model and, for an ensemble, every base model below it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in model.files.items():
+        (folder / name).write_bytes(content)
+    write_json(
+        folder / DESCRIPTION,
+        {"name": model.name, "params": model.params, "files": sorted(model.files), "bases": list(model.bases)},
+    )
+    for base in model.bases.values():
+        write_model(folder / "base" / base.name, base)
+
+
+def read_model(run: Run, folder: str) -> StoredModel:
+    """Read a model of a run, every file's hash checked first; DataError for what is no model."""
+    path = run.path / folder
+    if not (path / DESCRIPTION).is_file():
+        raise MissingError(f"{path} holds no model ({DESCRIPTION} is not there).")
+    run.verify([f"{folder}/{DESCRIPTION}"])
+    described = read_json(path / DESCRIPTION)
+    try:
+        name, params = str(described["name"]), dict(described["params"])
+        files, bases = list(map(str, described["files"])), list(map(str, described["bases"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path / DESCRIPTION} does not describe a model ({error}); train it again.") from error
+    known = [*MODELS, *ENSEMBLES]
+    for entry in (name, *bases):
+        if entry not in known:
+            raise DataError(f"{path / DESCRIPTION} names {entry!r}; known models are {', '.join(known)}.")
+    if any("/" in file or "\\" in file or file.startswith(".") for file in files):
+        raise DataError(f"{path / DESCRIPTION} names a file outside its folder; train the model again.")
+    run.verify([f"{folder}/{file}" for file in files])
+    return StoredModel(
+        name,
+        params,
+        {file: (path / file).read_bytes() for file in files},
+        {base: read_model(run, f"{folder}/base/{base}") for base in bases},
+    )
+
+
+def revive(model: StoredModel) -> Predictor:
+    """Turn stored bytes into a model that predicts."""
+    if not model.bases:
+        return Predictor(model.name, {model.name: load_model(model.name, model.files)}, None)
+    bases = {base.name: load_model(base.name, base.files) for base in model.bases.values()}
+    return Predictor(model.name, bases, load_ensemble(model.name, model.files))

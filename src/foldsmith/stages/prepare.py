@@ -1,0 +1,234 @@
+"""Phase 1: raw bars of one symbol -> cleaned bars, features and labels, published as one dataset run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from foldsmith.config import NEUTRAL_SHARE, VOLATILITY_WINDOW, PrepareSettings, parameters
+from foldsmith.contracts import BARS, LABELS
+from foldsmith.errors import DataError, MissingError
+from foldsmith.features import FEATURES
+from foldsmith.features import compute as compute_features
+from foldsmith.intervals import Instants, as_instants
+from foldsmith.labels.barrier_tuning import choose_barriers
+from foldsmith.labels.triple_barrier import Barriers, triple_barrier, volatility
+from foldsmith.market.clean import clean
+from foldsmith.market.instruments import Instrument
+from foldsmith.market.readers import RawBars, read_bars
+from foldsmith.market.resample import minute_ranges, parse_timeframe, resample
+from foldsmith.market.rolls import mark_blocks
+from foldsmith.market.sessions import schedule
+from foldsmith.runs.store import Run, Workspace, write_json
+from foldsmith.splits import cut_instants
+from foldsmith.stages.publish import Provenance, publishing, raw_parent
+from foldsmith.stages.recipe import HorizonRecipe, Recipe
+from foldsmith.stages.tables import write_table
+
+RAW_ENDINGS = (".parquet", ".csv", ".csv.gz")
+SIMULATION_KEY = "foldsmith_simulation"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class MarketBars:
+    """Bars of one symbol as the mathematics takes them.
+
+    base : the bars of the raw file, cleaned; bars : resampled; first, stop : rows of `base` inside each bar.
+    """
+
+    base: pl.DataFrame
+    bars: pl.DataFrame
+    first: Instants
+    stop: Instants
+    findings: dict[str, Any]
+
+    @property
+    def closes(self) -> Instants:
+        """Close of every bar, microseconds UTC: the clock that embargoes are counted on."""
+        return as_instants(self.bars["close_time"])
+
+
+def raw_file(workspace: Workspace, symbol: str) -> Path:
+    """The raw bars of a symbol, or MissingError naming what was looked for and what is there."""
+    found = [workspace.raw / f"{symbol}_1m{ending}" for ending in RAW_ENDINGS]
+    there = [path for path in found if path.is_file()]
+    if len(there) == 1:
+        return there[0]
+    if there:
+        names = " and ".join(path.name for path in there)
+        raise DataError(f"{workspace.raw} holds {names}; keep the one to use, so that there is no doubt which.")
+    others = sorted(path.name for path in workspace.raw.glob("*_1m.*")) if workspace.raw.is_dir() else []
+    raise MissingError(
+        f"no raw bars of {symbol}: {found[0]} is not there (nor {', '.join(path.suffix for path in found[1:])}). "
+        + (f"There are: {', '.join(others)}." if others else "The folder is empty; copy your 1-minute bars there.")
+    )
+
+
+def market_bars(
+    raw: pl.DataFrame,
+    instrument: Instrument,
+    bar_microseconds: int,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> MarketBars:
+    """Clean raw bars, mark blocks at rolls and holes, and resample; nothing here looks at a disk."""
+    if start is not None:
+        raw = raw.filter(pl.col("datetime") >= start)
+    if end is not None:
+        raw = raw.filter(pl.col("datetime") < end)
+    if raw.is_empty():
+        raise DataError("no bar is left between --start and --end; look at the dates of the raw file.")
+    instants = as_instants(raw["datetime"])
+    calendar = schedule(instrument.calendar, int(instants.min()), int(instants.max()))
+    cleaned, findings = clean(raw, instrument, calendar)
+    base, blocks = mark_blocks(cleaned, calendar, instrument.max_gap_minutes)
+    bars = resample(base, bar_microseconds, calendar)
+    first, stop = minute_ranges(base, bars)
+    return MarketBars(base, bars, first, stop, {"cleaning": findings.as_dict(), "blocks": blocks.as_dict()})
+
+
+def label_bars(
+    market: MarketBars,
+    sigma: np.ndarray[Any, np.dtype[np.float64]],
+    horizon: int,
+    max_bars: int,
+    barriers: Barriers,
+    tick_size: float,
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Triple-barrier labels of one horizon and their counts."""
+    labels, counts = triple_barrier(
+        market.bars,
+        market.base,
+        (market.first, market.stop),
+        sigma,
+        horizon=horizon,
+        max_bars=max_bars,
+        barriers=barriers,
+        tick_size=tick_size,
+    )
+    return labels, counts.as_dict()
+
+
+def prepare(
+    workspace: Workspace, settings: PrepareSettings, instrument: Instrument, provenance: Provenance, say: Say
+) -> Run:
+    """Make and publish the dataset of one symbol."""
+    path = raw_file(workspace, settings.symbol)
+    bar_microseconds = parse_timeframe(settings.timeframe)
+    with publishing(workspace.datasets, "dataset", provenance) as run:
+        raw = read_bars(path, timezone=settings.timezone, stamp=settings.stamp)
+        say(f"read {path.name}: {raw.frame.height:,} bars")
+        for sentence in raw.assumptions:
+            say(f"  assumed: {sentence}")
+        market = market_bars(raw.frame, instrument, bar_microseconds, settings.start, settings.end)
+        _say_findings(market, say)
+        write_table(market.base, run.path / "bars_1m.parquet", BARS)
+        write_table(market.bars, run.path / "bars.parquet", BARS)
+        features = compute_features(market.bars)
+        write_table(features, run.path / "features.parquet")
+        say(f"computed {len(FEATURES)} features on {market.bars.height:,} bars of {settings.timeframe}")
+        cuts = cut_instants(market.closes, settings.ratios)
+        made, label_counts = _write_labels(run.path, market, settings, instrument, cuts, say)
+        recipe = _recipe(settings, instrument, bar_microseconds, raw, cuts, made)
+        recipe.write(run.path / "recipe.json")
+        write_json(
+            run.path / "findings.json",
+            {**market.findings, "labels": label_counts, "assumptions": list(raw.assumptions)},
+        )
+        return run.publish(
+            parameters=parameters(settings),
+            parents=[raw_parent(path)],
+            extra={
+                "symbol": settings.symbol,
+                "horizons": list(settings.horizons),
+                "timeframe": settings.timeframe,
+                "bars": market.bars.height,
+                "first": str(market.bars["datetime"][0]),
+                "last": str(market.bars["close_time"][-1]),
+            },
+        )
+
+
+def _write_labels(
+    folder: Path,
+    market: MarketBars,
+    settings: PrepareSettings,
+    instrument: Instrument,
+    cuts: tuple[int, int],
+    say: Say,
+) -> tuple[dict[int, HorizonRecipe], dict[str, Any]]:
+    """Labels of each horizon, with barrier widths from the flags or chosen on rows that end in the training segment."""
+    sigma = volatility(market.bars, VOLATILITY_WINDOW)
+    made: dict[int, HorizonRecipe] = {}
+    counts: dict[str, Any] = {}
+    for horizon in settings.horizons:
+        max_bars = settings.vertical_barrier(horizon)
+        if settings.k_up is not None and settings.k_down is not None:
+            barriers = Barriers(settings.k_up, settings.k_down)
+        else:
+            barriers = choose_barriers(
+                market.bars,
+                market.base,
+                (market.first, market.stop),
+                sigma,
+                horizon=horizon,
+                max_bars=max_bars,
+                until=cuts[0],
+                neutral_share=NEUTRAL_SHARE,
+                tick_size=instrument.tick_size,
+            )
+        labels, counts[str(horizon)] = label_bars(
+            market, sigma, horizon, max_bars, barriers, instrument.tick_size
+        )
+        if labels.is_empty():
+            raise DataError(
+                f"no label of horizon {horizon} is left: every window of {max_bars} bars crosses a roll, a hole or the end "
+                f"of the data ({counts[str(horizon)]}); use a shorter horizon or longer data."
+            )
+        write_table(labels, folder / f"labels_h{horizon}.parquet", LABELS)
+        made[horizon] = HorizonRecipe(max_bars, barriers)
+        shares = "/".join(f"{(labels['y'] == label).mean():.0%}" for label in (-1, 0, 1))
+        say(
+            f"labelled horizon {horizon}: {labels.height:,} events, short/neutral/long {shares}, "
+            f"barriers {barriers.up:.3f}/{barriers.down:.3f} x volatility"
+        )
+    return made, counts
+
+
+def _recipe(
+    settings: PrepareSettings,
+    instrument: Instrument,
+    bar_microseconds: int,
+    raw: RawBars,
+    cuts: tuple[int, int],
+    made: dict[int, HorizonRecipe],
+) -> Recipe:
+    return Recipe(
+        symbol=settings.symbol,
+        instrument=instrument,
+        timezone=settings.timezone,
+        stamp=settings.stamp,
+        timeframe=settings.timeframe,
+        bar_microseconds=bar_microseconds,
+        volatility_window=VOLATILITY_WINDOW,
+        features=tuple(FEATURES),
+        cuts=cuts,
+        horizons=made,
+        simulation=raw.metadata.get(SIMULATION_KEY),
+    )
+
+
+def _say_findings(market: MarketBars, say: Say) -> None:
+    for section in ("cleaning", "blocks"):
+        for rule, found in market.findings[section].items():
+            count = found["count"] if isinstance(found, dict) else found
+            if isinstance(count, int) and count:
+                say(f"  found {rule.replace('_', ' ')}: {count:,}")

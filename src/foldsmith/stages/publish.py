@@ -1,0 +1,137 @@
+"""Build a run in its hidden folder and publish it whole, with its manifest and its entry in the ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from foldsmith.errors import SettingError
+from foldsmith.runs.claim import Claim, claim, reopen
+from foldsmith.runs.ledger import Ledger
+from foldsmith.runs.manifest import Manifest, Parent, build, hash_file, write
+from foldsmith.runs.store import Run, Workspace, read_json, write_json
+
+SETTINGS_FILE = ".settings.json"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a run comes from: the command as typed, and the ledger it is entered in."""
+
+    command: tuple[str, ...]
+    ledger: Ledger
+
+
+@dataclass
+class Building:
+    """A run under construction."""
+
+    claimed: Claim
+    kind: str
+    provenance: Provenance
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def path(self) -> Path:
+        """The hidden folder the run is built in."""
+        return self.claimed.path
+
+    @property
+    def id(self) -> str:
+        """The id the run will have."""
+        return self.claimed.id
+
+    def keep_settings(self, settings: dict[str, Any]) -> None:
+        """Remember what this run is made with, and refuse to resume it with anything else."""
+        path = self.path / SETTINGS_FILE
+        if not path.exists():
+            write_json(path, settings)
+            return
+        before = read_json(path)
+        changed = sorted(key for key in {*before, *settings} if before.get(key) != settings.get(key))
+        if changed:
+            key = changed[0]
+            raise SettingError(
+                f"run {self.id} was begun with {key} {before.get(key)!r}, not {settings.get(key)!r}; a run is "
+                "resumed with the settings it was begun with. Start a new one for others."
+            )
+
+    def trial_recorder(self, fingerprint: str) -> Callable[[list[dict[str, Any]]], None]:
+        """A callback that enters trials of this run in the ledger, as they are made."""
+
+        def record(trials: list[dict[str, Any]]) -> None:
+            self.provenance.ledger.record_trials(
+                [{"run_id": self.id, "fingerprint": fingerprint, **trial} for trial in trials]
+            )
+
+        return record
+
+    def publish(
+        self,
+        *,
+        parameters: dict[str, Any],
+        parents: Sequence[Parent],
+        seed: int | None = None,
+        fingerprint: str | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> Run:
+        """Hash every file, write the manifest, enter its hash in the ledger and put the run in place."""
+        (self.path / SETTINGS_FILE).unlink(missing_ok=True)
+        manifest: Manifest = build(
+            self.path,
+            kind=self.kind,
+            id=self.id,
+            created=datetime.now(UTC),
+            command=list(self.provenance.command),
+            parameters=parameters,
+            parents=list(parents),
+            fingerprint=fingerprint,
+            seed=seed,
+            wall_seconds=time.monotonic() - self.started,
+            extra=extra or {},
+        )
+        digest = write(self.path, manifest)
+        # Entered before the rename: whatever becomes visible is known to the ledger.
+        self.provenance.ledger.record_published(self.id, self.kind, manifest.content, digest)
+        return Run(self.claimed.publish(), manifest)
+
+
+@contextmanager
+def publishing(
+    folder: Path,
+    kind: str,
+    provenance: Provenance,
+    *,
+    prefix: str = "",
+    name: str | None = None,
+    resume: str | None = None,
+    resumable: bool = False,
+) -> Iterator[Building]:
+    """Claim a run in `folder` (or reopen a partial one) and hand it over to be built.
+
+    An error removes the hidden folder, unless the run is `resumable`: then finished units stay for `--resume`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    claimed = reopen(folder, resume) if resume else claim(folder, prefix=prefix, name=name, resumable=resumable)
+    with claimed:
+        yield Building(claimed, kind, provenance)
+
+
+def raw_parent(path: Path) -> Parent:
+    """The raw file as a parent: its name, and the hash of its bytes."""
+    return Parent(kind="raw", id=path.name, content=hash_file(path))
+
+
+def dataset_parent(run: Run) -> Parent:
+    """A published run as a parent."""
+    return Parent(kind=run.manifest.kind, id=run.path.name, content=run.manifest.content)
+
+
+def workspace_ledger(workspace: Workspace) -> Ledger:
+    """The workspace's ledger, made when it is first needed."""
+    return Ledger(workspace.ledger)

@@ -1,0 +1,71 @@
+"""The recipe: all that is needed to make a model's inputs from raw bars again, in a file beside the model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from foldsmith.errors import DataError
+from foldsmith.labels.triple_barrier import Barriers
+from foldsmith.market.instruments import Instrument
+from foldsmith.runs.store import read_json, write_json
+
+
+@dataclass(frozen=True)
+class HorizonRecipe:
+    """How the labels of one horizon were made: the vertical barrier in bars and both widths."""
+
+    max_bars: int
+    barriers: Barriers
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """From raw bars to features and labels.
+
+    `cuts` are the instants (microseconds UTC) after which validation and test begin; `bar_microseconds` is the
+    length of a resampled bar. `simulation` is the simulated market's settings, None for a real one.
+    """
+
+    symbol: str
+    instrument: Instrument
+    timezone: str | None
+    stamp: str | None
+    timeframe: str
+    bar_microseconds: int
+    volatility_window: int
+    features: tuple[str, ...]
+    cuts: tuple[int, int]
+    horizons: dict[int, HorizonRecipe]
+    simulation: str | None = None
+
+    def write(self, path: Path) -> None:
+        """Store as canonical JSON."""
+        content = asdict(self)
+        content["horizons"] = {str(h): content["horizons"][h] for h in self.horizons}
+        write_json(path, content)
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """Read what `write` wrote; DataError names what does not fit."""
+        content: dict[str, Any] = read_json(path)
+        try:
+            if set(content) != {field.name for field in fields(cls)}:
+                raise KeyError(", ".join(set(content) ^ {field.name for field in fields(cls)}))
+            horizons = {
+                int(h): HorizonRecipe(int(made["max_bars"]), Barriers(**made["barriers"]))
+                for h, made in content["horizons"].items()
+            }
+            cuts = int(content["cuts"][0]), int(content["cuts"][1])
+            return cls(
+                **{
+                    **content,
+                    "instrument": Instrument(**content["instrument"]),
+                    "features": tuple(map(str, content["features"])),
+                    "cuts": cuts,
+                    "horizons": horizons,
+                }
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise DataError(f"{path} is no recipe ({error}); was it edited? Make the run again.") from error

@@ -1,0 +1,1 @@
+"""Purged cross-validation that stores out-of-fold predictions, and nested tuning."""

@@ -1,0 +1,197 @@
+"""Hyperparameter search whose trials can be cut off anywhere and resumed with the same bits.
+
+Trials run in order. Trial 0 is the model's defaults, so the search cannot end worse than they are. Trial n > 0 draws
+from a fresh TPE sampler seeded by SHA-256(seed, keys, n), with the history of trials 0 to n-1: what it draws is a
+function of that history alone, whoever ran it and when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from foldsmith.dataset import Dataset
+from foldsmith.errors import DataError, SettingError
+from foldsmith.intervals import Rows
+from foldsmith.models.base import Classifier, Prepared
+from foldsmith.models.catalogue import make, model_class
+from foldsmith.models.parameters import searched_defaults
+
+COMPLETE, FAILED = "complete", "failed"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One thing tried: the searched parameters and the weighted log loss on the tail (None if it failed).
+
+    best_iteration : rounds that early stopping kept, None where there is none; error : why it failed, else None.
+    """
+
+    number: int
+    params: dict[str, Any]
+    value: float | None
+    state: str
+    best_iteration: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """The trials in order, and the best of them: the lowest value, the earliest on a tie."""
+
+    best: dict[str, Any]
+    best_iteration: int | None
+    value: float
+    trials: tuple[Trial, ...]
+
+
+def tune(
+    model: str,
+    data: Dataset,
+    head: Rows,
+    tail: Rows,
+    *,
+    seed: int,
+    n_trials: int,
+    threads: int = 1,
+    keys: Sequence[Any] = (),
+    on_trial: Callable[[Trial], None] | None = None,
+    history: Sequence[Trial] = (),
+) -> Study:
+    """Search the model's hyperparameters, fitted on `head` and scored on `tail`, rows of `data` kept apart before.
+
+    Parameters
+    ----------
+    keys : what the study is of (model, horizon, fold); enters the seed of every trial.
+    on_trial : called after each trial that is run now, not for those of `history`.
+    history : trials of the same study that were run before; they are taken as they are and count towards n_trials.
+
+    A model with early stopping stops on the tail too. A trial that fails is recorded and the search goes on. Raises
+    SettingError for n_trials < 1 or a history that is not the beginning of a study, DataError if every trial failed.
+    """
+    if n_trials < 1:
+        raise SettingError(f"n_trials={n_trials} tries nothing; at least 1 is needed.")
+    _check_history(history)
+    trials = list(history[:n_trials])
+    with _quiet_optuna() as optuna:
+        study = optuna.create_study(sampler=_sampler(optuna, seed, keys, 0))
+        for trial in trials:
+            _replay(study, model, trial)
+        objective = _Objective(model, data, head, tail, seed, threads) if len(trials) < n_trials else None
+        while objective is not None and len(trials) < n_trials:
+            trial = _next(optuna, study, objective, seed, keys, len(trials))
+            trials.append(trial)
+            if on_trial is not None:
+                on_trial(trial)
+    return _best(model, trials)
+
+
+def weighted_log_loss(y: npt.NDArray[Any], P: npt.NDArray[Any], weight: npt.NDArray[Any]) -> float:
+    """Mean of -log P[true class] under the weights; probabilities count as no less than 1e-15.
+
+    >>> weighted_log_loss(np.array([-1, 1]), np.array([[0.5, 0.5, 0], [0.25, 0.5, 0.25]]), np.array([1.0, 1.0]))
+    1.0397207708399179
+    """
+    true = np.maximum(P[np.arange(len(P)), np.asarray(y, dtype=np.int64) + 1], 1e-15)
+    return float(-np.sum(weight * np.log(true)) / np.sum(weight))
+
+
+class _Objective:
+    """Fits and scores; rows are checked and binned once for all trials."""
+
+    def __init__(self, model: str, data: Dataset, head: Rows, tail: Rows, seed: int, threads: int) -> None:
+        self.model, self.seed, self.threads = model, seed, threads
+        self._head, self._tail = data.take(head), data.take(tail)
+        self._prepared: Prepared | None = None
+
+    def __call__(self, params: Mapping[str, Any]) -> tuple[float, int | None]:
+        classifier: Classifier = make(self.model, seed=self.seed, threads=self.threads, **params)
+        on, against = self._head, self._tail
+        if self._prepared is None:
+            self._prepared = classifier.prepare(on.X, on.y, on.weight, (against.X, against.y, against.weight))
+        classifier.fit_prepared(self._prepared)
+        value = weighted_log_loss(against.y, classifier.predict_proba(against.X), against.weight)
+        if not math.isfinite(value):
+            raise DataError(f"the log loss on the tail is {value}")
+        return value, classifier.best_iteration_
+
+
+def _next(
+    optuna: Any, study: Any, objective: _Objective, seed: int, keys: Sequence[Any], number: int
+) -> Trial:
+    """Run one trial and enter it in the study."""
+    cls = model_class(objective.model)
+    study.sampler = _sampler(optuna, seed, keys, number)
+    if number == 0:
+        study.enqueue_trial(searched_defaults(cls.parameters))
+    asked = study.ask()
+    params = cls.suggest(asked)
+    try:
+        value, best_iteration = objective(params)
+    except Exception as error:  # noqa: BLE001 - libraries raise their own kinds; what failed is recorded, never hidden
+        study.tell(asked, state=optuna.trial.TrialState.FAIL)
+        return Trial(number, params, None, FAILED, error=f"{type(error).__name__}: {error}"[:500])
+    study.tell(asked, value)
+    return Trial(number, params, value, COMPLETE, best_iteration)
+
+
+def _replay(study: Any, model: str, trial: Trial) -> None:
+    """Enter a trial of the past as if it had been run now."""
+    import optuna
+
+    cls = model_class(model)
+    study.enqueue_trial(dict(trial.params))
+    asked = study.ask()
+    if cls.suggest(asked) != dict(trial.params):
+        raise SettingError(
+            f"trial {trial.number} of the history has parameters {trial.params}, which are outside the search space of "
+            f"{model}; it was made by another version: start the study anew."
+        )
+    if trial.state == COMPLETE:
+        study.tell(asked, trial.value)
+    else:
+        study.tell(asked, state=optuna.trial.TrialState.FAIL)
+
+
+def _check_history(history: Sequence[Trial]) -> None:
+    for number, trial in enumerate(history):
+        whole = trial.state == FAILED or (trial.state == COMPLETE and trial.value is not None)
+        if trial.number != number or not whole:
+            raise SettingError(
+                f"trial {trial.number} ({trial.state}) stands at place {number} of the history; finished trials 0, 1, 2 "
+                "and so on are needed."
+            )
+
+
+def _best(model: str, trials: Sequence[Trial]) -> Study:
+    done = [(trial.value, trial.number) for trial in trials if trial.value is not None]
+    if not done:
+        raise DataError(f"all {len(trials)} trials of {model} failed; the first said: {trials[0].error}")
+    value, number = min(done)
+    best = trials[number]
+    return Study(dict(best.params), best.best_iteration, value, tuple(trials))
+
+
+def _sampler(optuna: Any, seed: int, keys: Sequence[Any], number: int) -> Any:
+    digest = hashlib.sha256("\x1f".join(map(str, (seed, *keys, number))).encode()).digest()
+    return optuna.samplers.TPESampler(seed=int.from_bytes(digest[:4], "big"))
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[Any]:
+    """Optuna without its line per trial; its own setting is put back."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield optuna
+    finally:
+        optuna.logging.set_verbosity(before)
