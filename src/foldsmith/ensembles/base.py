@@ -17,6 +17,8 @@ from foldsmith.models.base import checked_features, checked_labels, checked_weig
 from foldsmith.models.stored import fact, pack, unpack
 
 FACTS_FILE = "ensemble.json"
+SUM_TOLERANCE = 1e-4
+"""How far the three probabilities of a model may add up to something else than 1; float32 needs 1e-7."""
 
 
 class Ensemble(ABC):
@@ -39,7 +41,8 @@ class Ensemble(ABC):
             raise SettingError(f"{self.name} needs a meta-learner; give --meta-learner logistic or greedy.")
         if not self.needs_meta_learner and meta_learner is not None:
             raise SettingError(
-                f"{self.name} has no meta-learner, so {meta_learner!r} cannot apply; leave --meta-learner out."
+                f"{self.name} has no meta-learner, so {meta_learner!r} cannot apply; "
+                "leave --meta-learner out."
             )
         if not models:
             raise SettingError(f"{self.name} joins base models, and none is named.")
@@ -55,7 +58,7 @@ class Ensemble(ABC):
         """Which rows of the out-of-fold table it is fitted on, given each row's fold."""
 
     def fit(self, P: npt.NDArray[Any], y: npt.NDArray[Any], weight: Floats, fold: npt.NDArray[Any]) -> Self:
-        """Fit on the rows that `fitting_rows` names. DataError for lengths that differ or values out of range."""
+        """Fit on the rows of `fitting_rows`. DataError for lengths that differ or values out of range."""
         probabilities = self._checked(P)
         codes, weights = checked_labels(y, len(probabilities)), checked_weights(weight, len(probabilities))
         if np.shape(fold) != (len(probabilities),):
@@ -97,7 +100,7 @@ class Ensemble(ABC):
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
-        """What `to_files` saved. DataError in one sentence for anything else; no code is run."""
+        """What `to_files` saved. DataError or IntegrityError for anything else; no code is run."""
         facts, _ = unpack(FACTS_FILE, files)
         if facts.get("ensemble") != cls.name:
             raise DataError(f"{FACTS_FILE} holds an ensemble {facts.get('ensemble')!r:.60}, not {cls.name}.")
@@ -106,7 +109,10 @@ class Ensemble(ABC):
             raise DataError(
                 f"{FACTS_FILE} does not name its models and meta-learner; train the ensemble again."
             )
-        ensemble = cls(learner, models=models, seed=fact(facts, "seed", int))
+        try:
+            ensemble = cls(learner, models=models, seed=fact(facts, "seed", int))
+        except SettingError as error:
+            raise DataError(f"{FACTS_FILE} was not saved by this version ({error}); train again.") from error
         if learner is not None:
             ensemble._learner = meta_learner_class(learner).from_facts(facts, len(models))
         return ensemble
@@ -120,10 +126,19 @@ class Ensemble(ABC):
         probabilities = checked_features(P)
         if probabilities.shape[1] != len(CLASSES) * len(self.models):
             raise DataError(
-                f"P has {probabilities.shape[1]} columns; three for each of {', '.join(self.models)} are needed."
+                f"P has {probabilities.shape[1]} columns; three for each of {', '.join(self.models)} "
+                "are needed."
             )
         if len(probabilities) and (probabilities.min() < 0 or probabilities.max() > 1):
             raise DataError(
-                f"P holds values from {probabilities.min()} to {probabilities.max()}; probabilities lie in [0, 1]."
+                f"P holds values from {probabilities.min()} to {probabilities.max()}; "
+                "probabilities lie in [0, 1]."
             )
+        for first, model in zip(range(0, probabilities.shape[1], len(CLASSES)), self.models, strict=True):
+            away = np.abs(sum(probabilities[:, first + i] for i in range(len(CLASSES))) - 1)
+            if len(away) and away.max() > SUM_TOLERANCE:
+                row = int(away.argmax())
+                raise DataError(
+                    f"the probabilities of {model} in row {row} are {away[row]:g} off a sum of 1."
+                )
         return probabilities

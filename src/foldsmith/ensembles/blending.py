@@ -15,8 +15,8 @@ from foldsmith.intervals import Rows
 class Blending(Ensemble):
     """Fits its meta-learner on the last fold alone, whose base models were trained on earlier rows only.
 
-    That fold is the classical holdout, purged: nothing that the meta-learner sees was predicted by a model that knew
-    a later bar. The price is fewer rows.
+    That fold is the classical holdout, purged: nothing that the meta-learner sees was predicted by a model
+    that knew a later bar. The price is fewer rows.
     """
 
     name: ClassVar[str] = "blending"

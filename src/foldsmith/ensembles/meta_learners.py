@@ -53,9 +53,9 @@ class LogisticMetaLearner(MetaLearner):
 
         z_c = a_c + sum_k b_ck log max(P_k, 1e-6),    probabilities = softmax(z)
 
-    With b the identity of one model and a = 0 it is that model itself; shrinking b towards 0 goes towards the base
-    rate. The penalty, l2 / 2 |b|^2 beside the mean log loss, keeps models that repeat each other from taking huge
-    opposite weights.
+    With b the identity of one model and a = 0 it is that model itself; shrinking b towards 0 goes towards the
+    base rate. The penalty, l2 / 2 |b|^2 beside the mean log loss, keeps models that repeat each other from
+    taking huge opposite weights.
     """
 
     name: ClassVar[str] = "logistic"
@@ -87,9 +87,9 @@ class LogisticMetaLearner(MetaLearner):
 class GreedyMetaLearner(MetaLearner):
     """A weighted mean of the base models, chosen by greedy forward selection with replacement.
 
-    In each of 50 rounds the model is added whose addition gives the mean of all additions so far the lowest weighted
-    log loss (probabilities no less than 1e-6); the first in order on a tie. Kept is the round with the lowest loss,
-    the earliest on a tie. A model's weight is its share of the additions.
+    In each of 50 rounds the model is added whose addition gives the mean of all additions so far the lowest
+    weighted log loss (probabilities no less than 1e-6); the first in order on a tie. Kept is the round with
+    the lowest loss, the earliest on a tie. A model's weight is its share of the additions.
 
     Source: Caruana et al., Ensemble Selection from Libraries of Models (ICML 2004).
     """
@@ -160,11 +160,11 @@ def weighted_mean(P: npt.NDArray[Any], weights: Floats) -> Floats:
     total = np.zeros((len(P), len(CLASSES)))
     for number, weight in enumerate(weights):
         total += weight * P[:, len(CLASSES) * number : len(CLASSES) * (number + 1)]
-    return total / total.sum(axis=1, keepdims=True)
+    return np.asarray(total / total.sum(axis=1, keepdims=True))
 
 
 def _logs(P: npt.NDArray[Any]) -> Floats:
-    return np.log(np.maximum(P, FLOOR, dtype=np.float64))
+    return np.asarray(np.log(np.maximum(P, FLOOR, dtype=np.float64)))
 
 
 def _mixture_loss(running: Floats, column: Floats, size: int, share: Floats, room: Floats) -> float:

@@ -13,7 +13,8 @@ from foldsmith.intervals import Rows
 
 
 class Stacking(Ensemble):
-    """Fits its meta-learner on every out-of-fold row: most data, but base models of early folds saw later bars.
+    """Fits its meta-learner on every out-of-fold row: most data, but base models of early folds saw later
+    bars.
 
     Source: Wolpert, Stacked Generalization (1992), with purged folds.
     """

@@ -13,7 +13,7 @@ from foldsmith.intervals import Rows
 
 
 class Voting(Ensemble):
-    """Soft vote with equal weights. Nothing is fitted, so nothing can be overfitted: the yardstick of the others."""
+    """Soft vote with equal weights. Nothing is fitted, so nothing overfits: the yardstick of the others."""
 
     name: ClassVar[str] = "voting"
     needs_meta_learner: ClassVar[bool] = False

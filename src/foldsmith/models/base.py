@@ -1,7 +1,8 @@
-"""What every base model does: fit weighted rows of three classes, give probabilities, become bytes and come back.
+"""What every base model does: fit weighted rows of three classes, give probabilities, become bytes and come
+back.
 
-Class order is -1, 0, 1 everywhere. A model is a pure function of its rows, parameters and seed: equal inputs give equal
-bits for any number of threads, and equal bytes when saved. No model touches the disk.
+Class order is -1, 0, 1 everywhere. A model is a pure function of its rows, parameters and seed: equal inputs
+give equal bits for any number of threads, and equal bytes when saved. No model touches the disk.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foldsmith.dataset import CLASSES
-from foldsmith.errors import DataError
+from foldsmith.errors import DataError, SettingError
 from foldsmith.models.parameters import Number, Parameter, settle, suggest
 from foldsmith.models.stored import fact, pack, unpack
 
@@ -26,11 +27,14 @@ Probabilities = npt.NDArray[np.float64]
 Evaluation = tuple[Matrix, Labels, Weights]
 
 FACTS_FILE = "classifier.json"
+MAX_SEED = 2**31 - 1
+MAX_FEATURES = 1_000_000
+"""A saved model that claims more is damaged."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Checked rows: X float32 (n, p) row by row, codes int64 (n,) of 0, 1, 2 for -1, 0, 1, weight float64 (n,)."""
+    """Checked rows: X float32 (n, p), codes int64 (n,) of 0, 1, 2 for -1, 0, 1, weight float64 (n,)."""
 
     X: Matrix
     codes: npt.NDArray[np.int64]
@@ -57,8 +61,8 @@ class Classifier(ABC):
 
     Attributes
     ----------
-    best_iteration_ : number of boosting rounds that early stopping kept (usable as n_estimators of a refit), None
-        where nothing was stopped early.
+    best_iteration_ : number of boosting rounds that early stopping kept (usable as n_estimators of a refit),
+        None where nothing was stopped early.
     """
 
     name: ClassVar[str]
@@ -69,6 +73,10 @@ class Classifier(ABC):
 
     def __init__(self, *, seed: int, threads: int = 1, **params: Any) -> None:
         self.params: dict[str, Number] = settle(self.name, self.parameters, params)
+        if not 0 <= seed <= MAX_SEED:
+            raise SettingError(f"seed={seed} cannot be used; every library takes 0 to {MAX_SEED}.")
+        if threads < 1:
+            raise SettingError(f"threads={threads} cannot fit anything; give 1 or more.")
         self.seed = int(seed)
         self.threads = int(threads)
         self.n_features_: int | None = None
@@ -79,9 +87,10 @@ class Classifier(ABC):
     ) -> Self:
         """Fit rows X float32 (n, p), y of -1, 0, 1, positive weights (n,).
 
-        `evaluation` is (X, y, weight) of rows to stop early on, by weighted log loss; a model without early stopping
-        does not look at it. A class that y lacks gets a probability near or at 0. Raises DataError for lengths that
-        differ, values that are not finite, labels of other classes, and weights that are not positive.
+        `evaluation` is (X, y, weight) of rows to stop early on, by weighted log loss; a model without early
+        stopping does not look at it. A class that y lacks gets a probability near or at 0. Raises DataError
+        for lengths that differ, values that are not finite, labels of other classes, and weights that are not
+        positive.
         """
         return self.fit_prepared(self.prepare(X, y, sample_weight, evaluation))
 
@@ -103,15 +112,15 @@ class Classifier(ABC):
         return self
 
     def predict_proba(self, X: Matrix) -> Probabilities:
-        """float64 (n, 3) in class order -1, 0, 1; rows add up to 1. DataError for values that are not finite."""
+        """float64 (n, 3), class order -1, 0, 1; rows add up to 1. DataError for values that are not finite."""
         features = checked_features(X, self._fitted_features())
         if len(features) == 0:
             return np.empty((0, len(CLASSES)))
         P = np.asarray(self._predict(features), dtype=np.float64)
-        return P / P.sum(axis=1, keepdims=True)
+        return np.asarray(P / P.sum(axis=1, keepdims=True))
 
     def get_params(self) -> dict[str, Any]:
-        """All that decides the result apart from the rows: `make(name, **get_params())` is the same model again."""
+        """All that decides the result but the rows: `make(name, **get_params())` is the same model."""
         return {"seed": self.seed, **self.params}
 
     @classmethod
@@ -134,15 +143,23 @@ class Classifier(ABC):
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes], *, threads: int = 1) -> Self:
-        """What `to_files` saved. DataError or IntegrityError, in one sentence, for anything else; no code is run."""
+        """What `to_files` saved. DataError or IntegrityError for anything else; no code is run."""
         facts, others = unpack(FACTS_FILE, files)
         if facts.get("model") != cls.name or facts.get("classes") != list(CLASSES):
             raise DataError(f"{FACTS_FILE} holds a model {facts.get('model')!r:.60}, not {cls.name}.")
         params = {str(key): value for key, value in fact(facts, "params", dict).items()}
         if {"seed", "threads"} & set(params):
             raise DataError(f"{FACTS_FILE} names the seed twice; it is damaged: train the model again.")
-        model = cls(seed=fact(facts, "seed", int), threads=threads, **params)
-        model.n_features_ = fact(facts, "n_features", int)
+        try:
+            model = cls(seed=fact(facts, "seed", int), threads=threads, **params)
+        except SettingError as error:
+            raise DataError(f"{FACTS_FILE} was not saved by this version ({error}); train again.") from error
+        n_features = fact(facts, "n_features", int)
+        if not 1 <= n_features <= MAX_FEATURES:
+            raise DataError(
+                f"{FACTS_FILE} claims {n_features} features; it is damaged: train the model again."
+            )
+        model.n_features_ = n_features
         stopped = facts.get("best_iteration")
         model.best_iteration_ = None if stopped is None else int(fact(facts, "best_iteration", int))
         model._restore(facts, others)
@@ -153,7 +170,7 @@ class Classifier(ABC):
             raise DataError(f"this {self.name} model has not been fitted; call fit first.")
         return self.n_features_
 
-    def _prepare(self, rows: Rows, reference: Any | None) -> Any:
+    def _prepare(self, rows: Rows, reference: Any | None) -> Any:  # noqa: ARG002 - for those that bin
         """Rows in the library's form; evaluation rows are binned like `reference`, the training rows."""
         return rows
 
@@ -176,18 +193,20 @@ class Classifier(ABC):
 
 def checked_features(X: Any, n_features: int | None = None) -> Matrix:
     """X as float32 (n, p), row by row; DataError unless two-dimensional, finite and of this width."""
-    array = np.ascontiguousarray(X, dtype=np.float32)
-    if array.ndim != 2:
+    try:
+        array = np.ascontiguousarray(X, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"X holds something else than numbers ({error}).") from error
+    if array.ndim != 2 or array.shape[1] == 0:
         raise DataError(f"X has shape {array.shape}; rows by features are needed.")
     if n_features is not None and array.shape[1] != n_features:
-        raise DataError(
-            f"X has {array.shape[1]} features and the model was fitted on {n_features}; use the same ones."
-        )
-    # A sum in float64 cannot overflow, so it is finite exactly if every value is, and no mask of X's size is made.
+        raise DataError(f"X has {array.shape[1]} features and {n_features} are needed, those of the fit.")
+    # A sum in float64 cannot overflow, so it is finite exactly if all values are; no mask of X's size is made.
     if not np.isfinite(array.sum(dtype=np.float64)):
         row, column = np.argwhere(~np.isfinite(array))[0]
         raise DataError(
-            f"feature {column} of row {row} is {array[row, column]}; models take finite values only: drop rows in warm-up."
+            f"feature {column} of row {row} is {array[row, column]}; models take finite values only: "
+            "drop rows in warm-up."
         )
     return array
 

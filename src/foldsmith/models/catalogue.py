@@ -26,7 +26,7 @@ MODELS: dict[str, type[Classifier]] = {
 
 
 def model_class(name: str) -> type[Classifier]:
-    """The class of a name; SettingError for an unknown one, MissingExtraError where its library is not installed."""
+    """The class of a name; SettingError for an unknown one, MissingExtraError if its library is missing."""
     if name not in MODELS:
         near = get_close_matches(name, MODELS, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""

@@ -12,6 +12,7 @@ from foldsmith.dataset import CLASSES
 from foldsmith.errors import DataError
 from foldsmith.models.base import Classifier, Matrix, Rows
 from foldsmith.models.parameters import Parameter
+from foldsmith.models.stored import fact, unreadable
 
 FILE = "booster.cbm"
 PATIENCE = 25
@@ -22,8 +23,8 @@ KEPT_METADATA = ("class_params",)
 class CatBoost(Classifier):
     """CatBoost's plain boosting of symmetric trees on the weighted multiclass log loss.
 
-    Rounds run to `n_estimators`, or with `evaluation` until its log loss has not improved for 25; the rounds up to
-    the best are kept. CatBoost refuses rows of a single class: their model is that class for certain.
+    Rounds run to `n_estimators`, or with `evaluation` until its log loss has not improved for 25; the rounds
+    up to the best are kept. CatBoost refuses rows of a single class: their model is that class for certain.
     """
 
     name: ClassVar[str] = "catboost"
@@ -43,7 +44,7 @@ class CatBoost(Classifier):
     _booster: Any = None
     _only: int | None = None
 
-    def _prepare(self, rows: Rows, reference: Any | None) -> Any:
+    def _prepare(self, rows: Rows, reference: Any | None) -> Any:  # noqa: ARG002
         import catboost
 
         return catboost.Pool(rows.X, rows.codes, weight=rows.weight, thread_count=self.threads)
@@ -104,11 +105,11 @@ class CatBoost(Classifier):
     def _restore(self, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
         import catboost
 
-        self._only = facts.get("only_class")
-        if self._only is not None:
+        if facts.get("only_class") is not None:
+            self._only = fact(facts, "only_class", int)
             if self._only not in (0, 1, 2):
                 raise DataError(
-                    f"the saved model's only class is {self._only!r:.60}; it is damaged: train it again."
+                    f"the saved model's only class is {self._only}; it is damaged: train it again."
                 )
             return
         if FILE not in files:
@@ -118,7 +119,6 @@ class CatBoost(Classifier):
             width = len(self._booster.feature_names_)
             shape = self._predict(np.zeros((1, self._fitted_features()), dtype=np.float32)).shape
         except (catboost.CatBoostError, ValueError, TypeError, IndexError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise DataError(f"{FILE} is no CatBoost model ({first:.120}); train it again.") from error
+            raise unreadable(FILE, "CatBoost", error) from error
         if width > self._fitted_features() or shape != (1, len(CLASSES)):
             raise DataError(f"{FILE} has other features or classes than it was saved with; train it again.")

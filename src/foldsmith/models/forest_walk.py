@@ -12,8 +12,8 @@ from numba import njit
 def walk(X: Any, roots: Any, feature: Any, threshold: Any, left: Any, right: Any, shares: Any) -> Any:
     """Mean over trees of the class shares (n_nodes, 3) of the leaf that each row falls into.
 
-    A row goes left where X[row, feature] <= threshold. A node whose feature is negative is a leaf. Trees are added
-    in order, so that the bits do not depend on anything else.
+    A row goes left where X[row, feature] <= threshold. A node whose feature is negative is a leaf. Trees are
+    added in order, so that the bits do not depend on anything else.
     """
     total = np.zeros((X.shape[0], shares.shape[1]))
     for row in range(X.shape[0]):

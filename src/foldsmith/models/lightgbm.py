@@ -12,6 +12,7 @@ from foldsmith.dataset import CLASSES
 from foldsmith.errors import DataError
 from foldsmith.models.base import Classifier, Matrix, Rows
 from foldsmith.models.parameters import Parameter
+from foldsmith.models.stored import unreadable
 
 FILE = "booster.txt"
 PATIENCE = 25
@@ -20,8 +21,8 @@ PATIENCE = 25
 class LightGBM(Classifier):
     """LightGBM's leaf-wise trees on the weighted multiclass log loss.
 
-    Rounds run to `n_estimators`, or with `evaluation` until its log loss has not improved for 25; the rounds up to
-    the best are kept. Bin edges are taken from the training rows alone.
+    Rounds run to `n_estimators`, or with `evaluation` until its log loss has not improved for 25; the rounds
+    up to the best are kept. Bin edges are taken from the training rows alone.
     """
 
     name: ClassVar[str] = "lightgbm"
@@ -45,7 +46,7 @@ class LightGBM(Classifier):
             "max_bin": self.params["max_bin"],
             "data_random_seed": self.seed,
             "num_threads": self.threads,
-            # Else LightGBM drops features by the first fit's min_child_samples, and rows could not be fitted twice.
+            # Else features are dropped by the first fit's min_child_samples, and rows cannot be fitted twice.
             "feature_pre_filter": False,
             "deterministic": True,
             "force_row_wise": True,
@@ -98,7 +99,7 @@ class LightGBM(Classifier):
     def _dump(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         return {}, {FILE: self._text.encode()}
 
-    def _restore(self, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    def _restore(self, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:  # noqa: ARG002
         import lightgbm
 
         if FILE not in files:
@@ -110,8 +111,9 @@ class LightGBM(Classifier):
             self._load(text)
             found = self._booster.num_feature(), self._booster.num_model_per_iteration()
         except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
-            raise DataError(f"{FILE} is no LightGBM model ({str(error):.120}); train it again.") from error
+            raise unreadable(FILE, "LightGBM", error) from error
         if found != (self._fitted_features(), len(CLASSES)):
             raise DataError(
-                f"{FILE} has {found[0]} features and {found[1]} classes, not those it was saved with; train it again."
+                f"{FILE} has {found[0]} features and {found[1]} classes, not those it was saved with; "
+                "train it again."
             )

@@ -19,8 +19,8 @@ from foldsmith.models.stored import numbers
 class Logistic(Classifier):
     """Features standardised and clipped at 8 standard deviations, then `fit_multinomial`.
 
-    `l2` is the penalty per unit of mean log loss: 0.001 leaves a coefficient of an informative feature nearly alone
-    and holds down those of features that repeat each other. `seed` plays no part: nothing is random.
+    `l2` is the penalty per unit of mean log loss: 0.001 leaves a coefficient of an informative feature nearly
+    alone and holds down those of features that repeat each other. `seed` plays no part: nothing is random.
     """
 
     name: ClassVar[str] = "logistic"
@@ -29,7 +29,7 @@ class Logistic(Classifier):
     _standardiser: Standardiser
     _regression: Multinomial
 
-    def _train(self, train: Any, evaluation: Any | None) -> int | None:
+    def _train(self, train: Any, evaluation: Any | None) -> int | None:  # noqa: ARG002
         self._standardiser = Standardiser.fit(train.X, train.weight)
         self._regression = fit_multinomial(
             self._standardiser.transform(train.X), train.codes, train.weight, l2=float(self.params["l2"])
@@ -45,7 +45,7 @@ class Logistic(Classifier):
         facts = {"mean": self._standardiser.mean.tolist(), "scale": scale.tolist()}
         return facts | self._regression.as_facts(), {}
 
-    def _restore(self, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    def _restore(self, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:  # noqa: ARG002
         p = self._fitted_features()
         scale = numbers(facts, "scale", (p,))
         if (scale < 0).any():

@@ -1,9 +1,10 @@
 """Multinomial logistic regression by Newton's method, for any use that needs one.
 
-    minimise  sum_i w_i (log sum_c exp(z_ic) - z_i,y_i) / sum_i w_i  +  l2 / 2 sum_c |b_c|^2,    z_ic = a_c + b_c . x_i
+    minimise  sum_i w_i (log sum_c exp(z_ic) - z_i,y_i) / sum_i w_i  +  l2 / 2 sum_c |b_c|^2,    z_ic = a_c +
+    b_c . x_i
 
-All three classes have coefficients (the penalty makes them unique); intercepts a_c are not penalised and add up to 0.
-A class that no row has is left out and gets probability 0. The same problem as scikit-learn's
+All three classes have coefficients (the penalty makes them unique); intercepts a_c are not penalised and add
+up to 0. A class that no row has is left out and gets probability 0. The same problem as scikit-learn's
 LogisticRegression(C = 1 / (l2 sum w)), which is the oracle of the tests.
 """
 
@@ -28,7 +29,7 @@ BLOCK = 8192
 COARSE = 16
 """The start is solved on every 16th row, where that leaves enough rows."""
 TOLERANCE = 1e-10
-"""Newton decrement at which the step being taken is the last; what it leaves is of the order of its square."""
+"""Newton decrement at which the step being taken is the last; what it leaves is of the order of a square."""
 MAX_STEPS = 60
 
 
@@ -78,7 +79,7 @@ _SUBSETS = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
 
 def single_threaded() -> AbstractContextManager[Any]:
     """Matrix products in one thread: their bits must not depend on how many threads a machine has."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     return threadpool_limits(1, "blas")  # type: ignore[no-any-return]
 
@@ -133,8 +134,8 @@ def _newton(X: Floats, rank: npt.NDArray[np.int64], share: Floats, l2: float, th
         theta = theta - length * step
         value, gradient, hessian = found
     raise DataError(
-        f"the logistic fit did not settle in {MAX_STEPS} steps (decrement {decrement:.1e}); a feature may hold huge "
-        "values: look at its scale, or raise the penalty."
+        f"the logistic fit did not settle in {MAX_STEPS} steps (decrement {decrement:.1e}); a feature may "
+        "hold huge values: look at its scale, or raise the penalty."
     )
 
 

@@ -17,7 +17,8 @@ Number = int | float
 class Parameter:
     """One hyperparameter: whole if its default is an int.
 
-    low, high : limits, both allowed. search : the part of them that tuning searches, None for never; it holds the
+    low, high : limits, both allowed. search : the part of them that tuning searches, None for never; it holds
+        the
     default, so that the defaults can be the first trial. log : search on a logarithmic scale.
     """
 
@@ -34,7 +35,7 @@ class Parameter:
 
 
 def settle(model: str, table: Mapping[str, Parameter], given: Mapping[str, Any]) -> dict[str, Number]:
-    """Defaults overruled by `given`, in the table's order; SettingError for an unknown name or a value out of range."""
+    """Defaults overruled by `given`, in the table's order; SettingError for an unknown name or value."""
     for name in given:
         if name not in table:
             near = get_close_matches(name, table, n=1)
@@ -70,3 +71,12 @@ def suggest(table: Mapping[str, Parameter], trial: Any) -> dict[str, Number]:
 def searched_defaults(table: Mapping[str, Parameter]) -> dict[str, Number]:
     """Defaults of the searched parameters."""
     return {name: entry.default for name, entry in table.items() if entry.search is not None}
+
+
+def searched(table: Mapping[str, Parameter], params: Mapping[str, Any]) -> bool:
+    """Whether these are the searched parameters, all of them and each within its range."""
+    ranges = {name: entry.search for name, entry in table.items() if entry.search is not None}
+    return ranges.keys() == params.keys() and all(
+        low <= params[name] <= high and (not table[name].whole or isinstance(params[name], int))
+        for name, (low, high) in ranges.items()
+    )

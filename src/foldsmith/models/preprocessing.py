@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 LIMIT = 8.0
-"""Standard deviations beyond which a feature says no more: a linear model must not fly off with an outlier."""
+"""Standard deviations beyond which a feature says no more: a linear model must not fly with an outlier."""
 
 
 @dataclass(frozen=True)
 class Standardiser:
-    """z = clip((x - mean) / scale, -8, 8), with weighted mean and standard deviation; a constant feature gives 0.
+    """z = clip((x - mean) / scale, -8, 8), with weighted mean and standard deviation; a constant feature
+    gives 0.
 
     mean, scale : float64 (p,).
     """

@@ -1,7 +1,8 @@
 """A random forest grown by scikit-learn, kept and walked as plain arrays.
 
-scikit-learn has no format of its own but pickle, which runs code, and a skops file holds the clock and addresses in
-memory, so that equal fits give other bytes. Arrays of nodes have neither fault and outlive scikit-learn's versions.
+scikit-learn has no format of its own but pickle, which runs code, and a skops file holds the clock and
+addresses in memory, so that equal fits give other bytes. Arrays of nodes have neither fault and outlive
+scikit-learn's versions.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ NODE = np.dtype(
         ("shares", "<f8", (len(CLASSES),)),
     ]
 )
-"""One node: feature -1 for a leaf; children by number within the forest; class shares of its training weight."""
+"""One node: feature -1 for a leaf; children by number within the forest; class shares of its rows."""
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Nodes of all trees, one tree after another, each parent before its children; roots : int64, first nodes."""
+    """Nodes of all trees, tree after tree, each parent before its children; roots : int64, first nodes."""
 
     nodes: npt.NDArray[Any]
     roots: npt.NDArray[np.int64]
@@ -90,9 +91,11 @@ class Forest:
 
 
 class RandomForest(Classifier):
-    """scikit-learn's random forest of shallow trees, each on a small bootstrap sample: quick, and calm in noise.
+    """scikit-learn's random forest of shallow trees, each on a small bootstrap sample: quick, and calm in
+    noise.
 
-    `max_samples` and `max_features` are shares of rows and features; leaves hold at least `min_samples_leaf` rows.
+    `max_samples` and `max_features` are shares of rows and features; leaves hold at least `min_samples_leaf`
+    rows.
     """
 
     name: ClassVar[str] = "random_forest"
@@ -106,12 +109,14 @@ class RandomForest(Classifier):
 
     _forest: Forest
 
-    def _train(self, train: Any, evaluation: Any | None) -> int | None:
+    def _train(self, train: Any, evaluation: Any | None) -> int | None:  # noqa: ARG002
         from sklearn.ensemble import RandomForestClassifier
 
+        # As a share it would be of the sum of weights, so that their scale would choose its size.
+        drawn = max(1, round(self.params["max_samples"] * len(train.X)))
         forest = RandomForestClassifier(
-            **{**self.params, "n_estimators": int(self.params["n_estimators"])},
-            random_state=np.random.RandomState(self.seed % 2**32),  # noqa: NPY002 - scikit-learn takes no Generator
+            **{**self.params, "max_samples": drawn},
+            random_state=self.seed,
             n_jobs=self.threads,
         ).fit(train.X, train.codes, train.weight)
         trees = [estimator.tree_ for estimator in forest.estimators_]

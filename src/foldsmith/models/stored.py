@@ -1,8 +1,8 @@
 """Fitted models and ensembles as files of bytes that cannot run code.
 
-One JSON file holds the facts and the SHA-256 of every other file. Other files are arrays of numbers or a library's own
-model format. The hashes find damage before a library's parser meets it; they do not prove who wrote the files
-(the run's manifest and the ledger do that).
+One JSON file holds the facts and the SHA-256 of every other file. Other files are arrays of numbers or a
+library's own model format. The hashes find damage before a library's parser meets it; they do not prove who
+wrote the files (the run's manifest and the ledger do that).
 """
 
 from __future__ import annotations
@@ -18,22 +18,24 @@ import numpy.typing as npt
 from foldsmith.errors import DataError, IntegrityError
 
 FORMAT = 1
+OWN = "sha256_of_the_rest"
+"""The facts' own hash: a flipped digit must not make another model."""
 MAX_BYTES = 512 * 1024 * 1024
 """A larger file is refused: no model made here comes near it."""
 
 
 def pack(facts_file: str, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The facts as canonical JSON (sorted keys, floats that read back exactly) beside the files they vouch for."""
+    """The facts as canonical JSON (sorted keys, exact floats) beside the files they vouch for."""
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     content = {"format": FORMAT, "sha256": hashes, **facts}
-    text = json.dumps(content, sort_keys=True, indent=1, allow_nan=False)
-    return {facts_file: text.encode() + b"\n", **files}
+    return {facts_file: _text({**content, OWN: _own_hash(content)}), **files}
 
 
 def unpack(facts_file: str, files: Mapping[str, bytes]) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The facts and the files they vouch for, every hash checked.
 
-    Raises DataError for what is no model of this format, IntegrityError for a file that differs from its hash.
+    Raises DataError for what is no model of this format, IntegrityError for a file that differs from its
+    hash.
     """
     if facts_file not in files:
         raise DataError(
@@ -42,8 +44,12 @@ def unpack(facts_file: str, files: Mapping[str, bytes]) -> tuple[dict[str, Any],
     facts = _json(facts_file, files[facts_file])
     if facts.get("format") != FORMAT:
         raise DataError(
-            f"{facts_file} has format {facts.get('format')!r} and this version reads {FORMAT}; train the model again."
+            f"{facts_file} has format {facts.get('format')!r:.20} and this version reads {FORMAT}; "
+            "train the model again."
         )
+    own = facts.pop(OWN, None)
+    if own != _own_hash(facts) or _text({**facts, OWN: own}) != files[facts_file]:
+        raise IntegrityError(f"{facts_file} differs from its own hash; it is damaged: train the model again.")
     hashes = facts.get("sha256")
     if not isinstance(hashes, dict):
         raise DataError(f"{facts_file} lists no files; it is damaged: train the model again.")
@@ -59,6 +65,23 @@ def unpack(facts_file: str, files: Mapping[str, bytes]) -> tuple[dict[str, Any],
                 f"{name} differs from its hash in {facts_file}; it is damaged: train the model again."
             )
     return facts, {name: bytes(files[name]) for name in hashes}
+
+
+def unreadable(name: str, library: str, error: Exception) -> DataError:
+    """The error for a file that its library refuses, with the first line of what it said."""
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return DataError(f"{name} is no {library} model ({said:.120}); train it again.")
+
+
+def _own_hash(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_text(facts)).hexdigest()
+
+
+def _text(facts: Mapping[str, Any]) -> bytes:
+    try:
+        return json.dumps(facts, sort_keys=True, indent=1, allow_nan=False).encode() + b"\n"
+    except ValueError as error:
+        raise DataError(f"a model cannot hold a number that is not finite ({error}).") from error
 
 
 def _json(name: str, content: bytes) -> dict[str, Any]:
@@ -96,6 +119,7 @@ def numbers(facts: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> npt.N
         ) from error
     if array.shape != shape or not np.isfinite(array).all():
         raise DataError(
-            f"the saved model's entry {key!r} has shape {array.shape}; finite numbers of shape {shape} are needed."
+            f"the saved model's entry {key!r} has shape {array.shape}; "
+            f"finite numbers of shape {shape} are needed."
         )
     return array

@@ -12,6 +12,7 @@ from foldsmith.dataset import CLASSES
 from foldsmith.errors import DataError
 from foldsmith.models.base import Classifier, Matrix, Rows
 from foldsmith.models.parameters import Parameter
+from foldsmith.models.stored import unreadable
 
 FILE = "booster.ubj"
 PATIENCE = 25
@@ -20,8 +21,8 @@ PATIENCE = 25
 class XGBoost(Classifier):
     """XGBoost's `hist` trees on the weighted multiclass log loss.
 
-    Rounds run to `n_estimators`, or with `evaluation` until its log loss has not improved for 25; the rounds up to
-    the best are kept. `min_child_weight` counts Hessian weight, about 0.44 per row of unit weight.
+    Rounds run to `n_estimators`, or with `evaluation` until its log loss has not improved for 25; the rounds
+    up to the best are kept. `min_child_weight` counts Hessian weight, about 0.44 per row of unit weight.
     """
 
     name: ClassVar[str] = "xgboost"
@@ -87,21 +88,20 @@ class XGBoost(Classifier):
     def _dump(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         return {}, {FILE: bytes(self._booster.save_raw("ubj"))}
 
-    def _restore(self, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    def _restore(self, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:  # noqa: ARG002
         import xgboost
 
         if FILE not in files:
             raise DataError(f"{FILE} is missing from the saved model; train it again.")
         try:
-            self._booster = xgboost.Booster({"nthread": self.threads, "verbosity": 0}, bytearray(files[FILE]))
+            self._booster = xgboost.Booster(
+                {"nthread": self.threads, "verbosity": 0}, model_file=bytearray(files[FILE])
+            )
             found = (
                 self._booster.num_features(),
                 self._booster.inplace_predict(np.zeros((1, self._fitted_features()))).shape,
             )
         except (xgboost.core.XGBoostError, ValueError, TypeError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise DataError(f"{FILE} is no XGBoost model ({first:.120}); train it again.") from error
+            raise unreadable(FILE, "XGBoost", error) from error
         if found != (self._fitted_features(), (1, len(CLASSES))):
-            raise DataError(
-                f"{FILE} has {found[0]} features or other classes than {FILE} was saved with; train it again."
-            )
+            raise DataError(f"{FILE} has other features or classes than it was saved with; train it again.")

@@ -1,7 +1,8 @@
 """Fit one model on one fold, and out-of-fold predictions of an ensemble on purged folds of a fixed table.
 
-Everything fitted here (scaling, early stopping, tuning, uniqueness weights) sees the training rows of its own fold and
-nothing else. No disk, no clock, no parallelism: the stages decide where a fold runs and where its result is kept.
+Everything fitted here (scaling, early stopping, tuning, uniqueness weights) sees the training rows of its own
+fold and nothing else. No disk, no clock, no parallelism: the stages decide where a fold runs and where its
+result is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from foldsmith.ensembles.base import Ensemble
 from foldsmith.intervals import Instants, Rows
 from foldsmith.labels.weights import average_uniqueness
 from foldsmith.models.base import Classifier
-from foldsmith.models.catalogue import make
+from foldsmith.models.catalogue import make, model_class
 from foldsmith.splits import PurgedKFold, purged_tail
 from foldsmith.validation.tune import Trial, tune
 
@@ -96,19 +97,31 @@ def fit_fold(
     on_trial: Callable[[Trial], None] | None = None,
     threads: int = 1,
 ) -> FoldFit:
-    """Tune (n_trials > 0) and fit `model` on the training rows, and predict the test rows (none without `test`).
+    """Tune (n_trials > 0) and fit `model` on the training rows, and predict the test rows (none without
+    `test`).
 
-    The last `tail_share` of the training rows, purged, is the only yardstick of tuning and early stopping. A model
-    with early stopping is fitted on the head and stops on the tail; any other is fitted on all training rows.
+    The last `tail_share` of the training rows, purged, is the only yardstick of tuning and early stopping. A
+    model with early stopping is fitted on the head and stops on the tail; any other is fitted on all training
+    rows.
     """
     rows = data.take(train)
     rows = rows.with_weight(label_weights(rows, scheme, separation.bars))
-    head, tail = purged_tail(rows.t0, rows.t1, tail_share, **separation.options())
+    head = tail = np.arange(len(rows), dtype=np.int64)
+    if n_trials or model_class(model).early_stopping:
+        head, tail = purged_tail(rows.t0, rows.t1, tail_share, **separation.options())
     trials: tuple[Trial, ...] = ()
     chosen = dict(params or {})
     if n_trials:
         study = tune(
-            model, rows, head, tail, seed=seed, n_trials=n_trials, threads=threads, keys=keys, on_trial=on_trial
+            model,
+            rows,
+            head,
+            tail,
+            seed=seed,
+            n_trials=n_trials,
+            threads=threads,
+            keys=keys,
+            on_trial=on_trial,
         )
         chosen, trials = dict(study.best), study.trials
     fitted, best_iteration = fit_with_early_stopping(model, rows, head, tail, chosen, seed, threads)
@@ -146,7 +159,7 @@ def refit(
     seed: int,
     threads: int = 1,
 ) -> Classifier:
-    """Fit on every row given, stopping nowhere early: boosters take the median of `iterations` (rounded down)."""
+    """Fit on every row, stopping nowhere early: boosters take the median of `iterations` (rounded down)."""
     rows = data.with_weight(label_weights(data, scheme, bars))
     known = [iteration for iteration in iterations if iteration is not None]
     fixed = {**params, "n_estimators": max(1, int(median(known)))} if known else params
@@ -167,7 +180,8 @@ def out_of_fold(
     n_splits: int,
     separation: Separation,
 ) -> tuple[Rows, Probabilities]:
-    """Rows scored and their out-of-fold probabilities: the meta-learner on purged folds of the fixed OOF table.
+    """Rows scored and their out-of-fold probabilities: the meta-learner on purged folds of the fixed OOF
+    table.
 
     Not fully nested: base predictions of its training rows come from models that saw labels of its test rows.
     `data.X` is not looked at. Rows are those the ensemble may fit on (`fitting_rows`).

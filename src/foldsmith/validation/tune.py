@@ -1,8 +1,8 @@
 """Hyperparameter search whose trials can be cut off anywhere and resumed with the same bits.
 
-Trials run in order. Trial 0 is the model's defaults, so the search cannot end worse than they are. Trial n > 0 draws
-from a fresh TPE sampler seeded by SHA-256(seed, keys, n), with the history of trials 0 to n-1: what it draws is a
-function of that history alone, whoever ran it and when.
+Trials run in order. Trial 0 is the model's defaults, so the search cannot end worse than they are. Trial n >
+0 draws from a fresh TPE sampler seeded by SHA-256(seed, keys, n), with the history of trials 0 to n-1: what
+it draws is a function of that history alone, whoever ran it and when.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from foldsmith.errors import DataError, SettingError
 from foldsmith.intervals import Rows
 from foldsmith.models.base import Classifier, Prepared
 from foldsmith.models.catalogue import make, model_class
-from foldsmith.models.parameters import searched_defaults
+from foldsmith.models.parameters import searched, searched_defaults
 
 COMPLETE, FAILED = "complete", "failed"
 
@@ -31,7 +31,8 @@ COMPLETE, FAILED = "complete", "failed"
 class Trial:
     """One thing tried: the searched parameters and the weighted log loss on the tail (None if it failed).
 
-    best_iteration : rounds that early stopping kept, None where there is none; error : why it failed, else None.
+    best_iteration : rounds that early stopping kept, None where there is none; error : why it failed, else
+        None.
     """
 
     number: int
@@ -65,16 +66,19 @@ def tune(
     on_trial: Callable[[Trial], None] | None = None,
     history: Sequence[Trial] = (),
 ) -> Study:
-    """Search the model's hyperparameters, fitted on `head` and scored on `tail`, rows of `data` kept apart before.
+    """Search the model's hyperparameters, fitted on `head` and scored on `tail`, rows of `data` kept apart
+    before.
 
     Parameters
     ----------
     keys : what the study is of (model, horizon, fold); enters the seed of every trial.
     on_trial : called after each trial that is run now, not for those of `history`.
-    history : trials of the same study that were run before; they are taken as they are and count towards n_trials.
+    history : trials of the same study that were run before; they are taken as they are and count towards
+        n_trials.
 
-    A model with early stopping stops on the tail too. A trial that fails is recorded and the search goes on. Raises
-    SettingError for n_trials < 1 or a history that is not the beginning of a study, DataError if every trial failed.
+    A model with early stopping stops on the tail too. A trial that fails is recorded and the search goes on.
+    Raises SettingError for n_trials < 1 or a history that is not the beginning of a study, DataError if every
+    trial failed.
     """
     if n_trials < 1:
         raise SettingError(f"n_trials={n_trials} tries nothing; at least 1 is needed.")
@@ -96,7 +100,8 @@ def tune(
 def weighted_log_loss(y: npt.NDArray[Any], P: npt.NDArray[Any], weight: npt.NDArray[Any]) -> float:
     """Mean of -log P[true class] under the weights; probabilities count as no less than 1e-15.
 
-    >>> weighted_log_loss(np.array([-1, 1]), np.array([[0.5, 0.5, 0], [0.25, 0.5, 0.25]]), np.array([1.0, 1.0]))
+    >>> P = np.array([[0.5, 0.5, 0], [0.25, 0.5, 0.25]])
+    >>> weighted_log_loss(np.array([-1, 1]), P, np.array([1.0, 1.0]))
     1.0397207708399179
     """
     true = np.maximum(P[np.arange(len(P)), np.asarray(y, dtype=np.int64) + 1], 1e-15)
@@ -146,14 +151,14 @@ def _replay(study: Any, model: str, trial: Trial) -> None:
     """Enter a trial of the past as if it had been run now."""
     import optuna
 
-    cls = model_class(model)
+    if not searched(model_class(model).parameters, trial.params):
+        raise SettingError(
+            f"trial {trial.number} of the history has parameters {trial.params}, which are outside the "
+            f"search space of {model}; it was made by another version: start the study anew."
+        )
     study.enqueue_trial(dict(trial.params))
     asked = study.ask()
-    if cls.suggest(asked) != dict(trial.params):
-        raise SettingError(
-            f"trial {trial.number} of the history has parameters {trial.params}, which are outside the search space of "
-            f"{model}; it was made by another version: start the study anew."
-        )
+    model_class(model).suggest(asked)
     if trial.state == COMPLETE:
         study.tell(asked, trial.value)
     else:
@@ -165,8 +170,8 @@ def _check_history(history: Sequence[Trial]) -> None:
         whole = trial.state == FAILED or (trial.state == COMPLETE and trial.value is not None)
         if trial.number != number or not whole:
             raise SettingError(
-                f"trial {trial.number} ({trial.state}) stands at place {number} of the history; finished trials 0, 1, 2 "
-                "and so on are needed."
+                f"trial {trial.number} ({trial.state}) stands at place {number} of the history; finished "
+                "trials 0, 1, 2 and so on are needed."
             )
 
 
