@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import signal
+import tempfile
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from foldsmith.errors import FoldsmithError
 from foldsmith.runs import rename
 from foldsmith.runs.claim import Claim, claim
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.manifest import Manifest, build, write
+from foldsmith.runs.source import package_versions, source_hash
 from foldsmith.runs.store import Workspace
 
 FROZEN = datetime(2026, 1, 31, 14, 5, 9, 42, tzinfo=UTC)
@@ -52,6 +57,38 @@ def make_run(workspace: Workspace, claimed: Claim, text: str = "content", **opti
     digest = write(claimed.path, manifest)
     Ledger(workspace.ledger).record_published(claimed.id, manifest.kind, manifest.content, digest)
     return claimed.publish()
+
+
+def in_processes(count: int, work: Callable[[int], str], seconds: float = 60.0) -> list[str]:
+    """Run `work(number)` in `count` forked processes that start together.
+
+    Returns what each returned, or the name of the FoldsmithError it ended with. A process that ends in
+    another way, or not in time, fails the test; none is waited for without end.
+    """
+    source_hash(), package_versions()  # made once here, not in every child
+    fork = multiprocessing.get_context("fork")
+    barrier = fork.Barrier(count)
+
+    def one(number: int, folder: str) -> None:
+        barrier.wait(seconds)
+        try:
+            found = work(number)
+        except FoldsmithError as error:
+            found = type(error).__name__
+        Path(folder, str(number)).write_text(found)
+
+    with tempfile.TemporaryDirectory() as folder:
+        processes = [fork.Process(target=one, args=(number, folder)) for number in range(count)]
+        for process in processes:
+            process.start()
+        until = time.monotonic() + seconds
+        for process in processes:
+            process.join(max(0.0, until - time.monotonic()))
+            if process.is_alive():
+                process.kill()
+                process.join()
+        assert [process.exitcode for process in processes] == [0] * count
+        return [Path(folder, str(number)).read_text() for number in range(count)]
 
 
 class Faults:

@@ -156,8 +156,7 @@ def test_an_error_leaves_nothing_or_a_run_to_resume(workspace: Workspace) -> Non
         pytest.raises(ValueError, match=r"mine"),
         claim(workspace.runs, name="kept", resumable=True) as claimed,
     ):
-        fill(claimed.path)
-        raise ValueError("mine")
+        stop(claimed, ValueError("mine"))
     assert names(workspace.runs) == [".kept.partial"]
     assert not is_held(claimed.path)
     with reopen(workspace.runs, "kept") as again:

@@ -11,47 +11,28 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.runs.made_runs import FROZEN_ID, Faults, disk_full, fill, frozen_claim, killed, make_run
+from tests.runs.made_runs import (
+    FROZEN_ID,
+    Faults,
+    disk_full,
+    fill,
+    frozen_claim,
+    in_processes,
+    killed,
+    make_run,
+)
 
 from foldsmith.errors import FoldsmithError, TakenError
 from foldsmith.runs import rename
 from foldsmith.runs.claim import partials, reopen
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.manifest import read
-from foldsmith.runs.source import package_versions, source_hash
 from foldsmith.runs.store import Workspace, open_run, published
 
 fork = multiprocessing.get_context("fork")
 PROCESSES = 64
-
-
-def at_once(count: int, work: Any) -> list[str]:
-    """Run `work(number)` in `count` forked processes that start together; what each returned, or its error's
-    name."""
-    source_hash(), package_versions()  # made once here, not in every child
-    barrier, results = fork.Barrier(count), fork.SimpleQueue()
-
-    def one(number: int) -> None:
-        barrier.wait()
-        try:
-            results.put(work(number))
-        except FoldsmithError as error:
-            results.put(type(error).__name__)
-        except BaseException as error:
-            results.put(f"unexpected {error!r}")
-            raise
-
-    processes = [fork.Process(target=one, args=(number,)) for number in range(count)]
-    for process in processes:
-        process.start()
-    found = [results.get() for _ in processes]
-    for process in processes:
-        process.join()
-    assert not [line for line in found if line.startswith("unexpected")], found
-    return found
 
 
 def check_whole(workspace: Workspace) -> list[str]:
@@ -78,7 +59,7 @@ def test_64_processes_with_frozen_clock_and_random_source_make_64_whole_runs(
             make_run(workspace, claimed, f"by {number}")
             return claimed.id
 
-    ids = at_once(PROCESSES, work)
+    ids = in_processes(PROCESSES, work)
     assert len(set(ids)) == PROCESSES
     assert sorted(check_whole(workspace)) == sorted(ids)
     texts = {(workspace.runs / run_id / "model" / "model.json").read_text() for run_id in ids}
@@ -99,7 +80,7 @@ def test_runs_that_are_abandoned_beside_others_touch_none(workspace: Workspace) 
                     make_run(workspace, claimed, f"by {number} in turn {turn}")
         return "done"
 
-    at_once(16, work)
+    in_processes(16, work)
     ids = check_whole(workspace)
     assert len(ids) == 16 * 3
     assert len({(workspace.runs / run_id / "metrics.json").read_text() for run_id in ids}) == 16 * 3
@@ -112,7 +93,7 @@ def test_of_64_processes_that_choose_one_name_one_gets_it(workspace: Workspace) 
             make_run(workspace, claimed, f"by {number}")
         return str(number)
 
-    found = at_once(PROCESSES, work)
+    found = in_processes(PROCESSES, work)
     (winner,) = (line for line in found if line != TakenError.__name__)
     assert check_whole(workspace) == ["mine"]
     assert (workspace.runs / "mine" / "model" / "model.json").read_text() == f"by {winner}"
@@ -127,7 +108,7 @@ def test_of_many_who_resume_one_run_one_gets_it(workspace: Workspace) -> None:
             make_run(workspace, claimed, f"by {number}")
         return "made"
 
-    found = at_once(8, work)
+    found = in_processes(8, work)
     assert sorted(found) == ["TakenError"] * 7 + ["made"]
     assert check_whole(workspace) == ["mine"]
 

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def test_the_content_hash_is_that_of_the_slow_twin(folder: Path) -> None:
     files=st.dictionaries(
         st.sampled_from(
             [
+                *("log", "b/.hidden/x", ".lock", "b/manifest.json", "é/ü", "A", "a-b", "a.b"),
                 "a",
                 "b/c",
                 "b/d.log",
@@ -88,7 +90,6 @@ def test_the_content_hash_is_that_of_the_slow_twin(folder: Path) -> None:
                 "b/evaluations/e",
                 "evaluations.json",
             ]
-            + ["log", "b/.hidden/x", ".lock", "b/manifest.json", "é/ü", "A", "a-b", "a.b"]
         ),
         st.binary(max_size=8),
     ),
@@ -279,10 +280,12 @@ CHANGES: dict[str, Change] = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_hostile_manifest_is_refused_in_one_sentence(folder: Path, what: str) -> None:
     rewrite(folder, CHANGES[what])
+    if what == "deep":  # nested within bounds: some interpreters read it, none falls over it
+        with suppress(DataError, IntegrityError):
+            read(folder)
+        return
     with pytest.raises((DataError, IntegrityError)) as caught:
         read(folder)
-        assert what == "deep"  # deep nesting within bounds may be read
-        raise DataError("read")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 800
 
@@ -345,7 +348,7 @@ def test_a_manifest_harmed_anywhere_is_read_the_same_or_refused(folder: Path, da
     try:
         found = read(folder)
     except FoldsmithError as error:
-        assert "\n" not in str(error)
+        assert "\n" not in str(error)  # noqa: PT017 - it may be read as well
         return
     assert isinstance(found, Manifest)
     assert set(found.files) == {"metrics.json", "model/model.json"}

@@ -29,7 +29,7 @@ from typing import Self
 
 from foldsmith.errors import FoldsmithError, MissingError, TakenError
 from foldsmith.runs.files import disk_errors_told, fsync_path, no_room
-from foldsmith.runs.ids import SUFFIXES, check_name, new_run_id, next_run_id
+from foldsmith.runs.ids import SUFFIXES, check_name, is_name, new_run_id, next_run_id
 from foldsmith.runs.lock import LOCK, Lock, is_held, owner
 from foldsmith.runs.rename import rename_without_replacing
 
@@ -65,11 +65,12 @@ class Claim:
         self.path = partial_folder(parent, run_id)
         self.resumable = resumable
         self._lock: Lock | None = lock
+        self._process = os.getpid()
 
     def publish(self) -> Path:
         """Make the run visible, whole and durable; returns its folder.
 
-        Raises TakenError if something has taken the name meanwhile (the working folder stays as it is), and
+        Raises TakenError if a stranger has taken the name meanwhile (the working folder is kept), and
         FoldsmithError with one sentence for a disk that fails.
         """
         lock = self._held()
@@ -79,10 +80,10 @@ class Claim:
             try:
                 rename_without_replacing(self.path, final)
             except FileExistsError as error:
+                self.resumable = True  # the work is done: kept, whatever was asked for a run that fails
                 raise TakenError(
-                    f"{final} appeared while run {self.id} was being made; it was left as it is. Move it "
-                    "away, or "
-                    "choose another name."
+                    f"{final} appeared while run {self.id} was being made; it was left as it is, and the run "
+                    f"is kept in {self.path}. Move {self.id} away and rename {self.path.name} to {self.id}."
                 ) from error
             self._lock = None
             lock.release()
@@ -117,6 +118,8 @@ class Claim:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if os.getpid() != self._process:
+            return  # a forked worker that comes out of the block: the run is its parent's
         if self._lock is not None:
             self._end()
         sentence = None if error is None else no_room(error)
@@ -202,14 +205,13 @@ def reopen(parent: Path, run_id: str) -> Claim:
 
 def partials(parent: Path) -> list[str]:
     """Ids of the runs in `parent` that are being made or were left unfinished, newest first by id."""
-    try:
-        names = [entry.name for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return []
-    found = [
-        name[1 : -len(".partial")] for name in names if name.startswith(".") and name.endswith(".partial")
-    ]
-    return sorted(found, reverse=True)
+    with disk_errors_told(f"list the runs in {parent}"):
+        try:
+            names = [entry.name for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+    found = [name[1 : -len(".partial")] for name in names if name[0] == "." and name.endswith(".partial")]
+    return sorted((run_id for run_id in found if is_name(run_id)), reverse=True)
 
 
 def _claim_name(parent: Path, name: str, resumable: bool) -> Claim:
@@ -218,16 +220,17 @@ def _claim_name(parent: Path, name: str, resumable: bool) -> Claim:
     if lock is not None:
         return Claim(parent, name, lock, resumable=resumable)
     partial = partial_folder(parent, name)
-    if os.path.lexists(parent / name) or not partial.exists():
+    if os.path.lexists(parent / name):
         raise TakenError(f"{name} exists in {parent} and was left untouched; choose another name.")
+    if not os.path.lexists(partial):
+        raise TakenError(f"{name} was being made in {parent} until this moment and was given up; run again.")
     if is_held(partial):
         raise TakenError(
             f"{name} is being made in {parent} by {owner(partial)}; choose another name or wait."
         )
     raise TakenError(
         f"{name} was begun in {parent} and not finished ({owner(partial)} ended); resume it by that id, or "
-        "choose "
-        f"another name, or delete {partial}."
+        f"choose another name, or delete {partial}."
     )
 
 

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,24 +22,33 @@ _DISK_TROUBLE = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "the disk quota is used up; free some space or raise it",
     errno.EROFS: "the disk is mounted read-only; choose another workspace or mount it for writing",
-    errno.EACCES: "permission is denied; make the folder writable or choose another workspace",
+    errno.EACCES: "permission is denied; look at the folder's permissions or choose another workspace",
     errno.EPERM: "the operation is not permitted; make the folder writable or choose another workspace",
     errno.EIO: "the disk reports an error; check it before trusting what it holds",
     errno.ENOTDIR: "a file stands where a folder is needed; move it away",
+    errno.EEXIST: "something that is no folder has that name already; move it away",
+    errno.ELOOP: "a link stands where a file or folder is needed; move it away",
+    errno.ENOLCK: "the disk cannot lock files; choose a workspace on a local disk",
     errno.EMFILE: "too many files are open; raise `ulimit -n`",
     errno.ENAMETOOLONG: "the path is too long; choose a shorter name or workspace",
 }
+
+_NUMPY_NO_ROOM = re.compile(r"Not enough free space to write \d+ bytes|\d+ requested and \d+ written")
 
 
 def no_room(error: BaseException) -> str | None:
     """What to do if `error` says that a file could not be written for want of space, else None.
 
-    Libraries that write files themselves hand on the system's words without its number: those are known too.
+    Libraries that write files themselves hand on the system's words, or their own, without its number: those
+    are known too.
     """
     if isinstance(error, FoldsmithError) or not isinstance(error, Exception):
         return None
+    if isinstance(error, OSError) and error.errno is None and _NUMPY_NO_ROOM.match(str(error)):
+        return _DISK_TROUBLE[errno.ENOSPC]
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        if getattr(error, "errno", None) == number or f"(os error {number})" in str(error):
+        words = (f"(os error {number})", os.strerror(number))
+        if getattr(error, "errno", None) == number or any(word in str(error) for word in words):
             return _DISK_TROUBLE[number]
     return None
 
@@ -66,7 +76,8 @@ def fsync_path(path: Path) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that a reader, a crash or a full disk never shows in part: aside, synced, renamed into
     place."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    # Two threads, or two hosts with the same process number, never write into each other's file.
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.writing")
     with disk_errors_told(f"write {path}"):
         try:
             with aside.open("wb") as file:

@@ -46,6 +46,11 @@ def next_run_id(run_id: str) -> str:
     return f"{run_id[:-4]}{(int(run_id[-4:], 16) + 1) % SUFFIXES:04x}"
 
 
+def is_name(name: str) -> bool:
+    """Whether `check_name` lets a name pass."""
+    return len(name) <= MAX_NAME and _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str, what: str) -> str:
     """Return a name that the user gave if it can be a folder in the workspace, else raise SettingError.
 

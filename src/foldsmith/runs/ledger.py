@@ -8,7 +8,6 @@ one call: nothing is shared with forked workers.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -16,29 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from foldsmith.errors import DataError, FoldsmithError, IntegrityError
-from foldsmith.runs.files import disk_errors_told, fsync_path
-from foldsmith.runs.rename import rename_without_replacing
+from foldsmith.errors import DataError
+from foldsmith.runs.ledger_file import check, connect, create, is_there, told
 
-FORMAT = 1
-APPLICATION = 0x464F4C44  # "FOLD", in the header of every ledger
-BUSY_SECONDS = 30.0
-
-_TABLES = {
-    "trials": """run_id TEXT NOT NULL, fingerprint TEXT NOT NULL, model TEXT NOT NULL, horizon INTEGER NOT
-    NULL,
-        fold TEXT NOT NULL, number INTEGER NOT NULL, params TEXT NOT NULL, value REAL, state TEXT NOT NULL,
-        at TEXT NOT NULL""",
-    "looks": """run_id TEXT NOT NULL, content TEXT NOT NULL, fingerprint TEXT NOT NULL, split TEXT NOT NULL,
-        horizon INTEGER NOT NULL, at TEXT NOT NULL""",
-    "published": """run_id TEXT NOT NULL, kind TEXT NOT NULL, content TEXT NOT NULL, manifest TEXT NOT NULL,
-        at TEXT NOT NULL""",
-}
-_INDEXES = {
-    "trials": "fingerprint, horizon",
-    "looks": "fingerprint, split",
-    "published": "run_id",
-}
 _INSERT_TRIAL = """INSERT INTO trials
     (run_id, fingerprint, model, horizon, fold, number, params, value, state, at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -73,8 +52,9 @@ def _utc_text() -> str:
 class Ledger:
     """The ledger at `path`, made with its folder when something is first recorded.
 
-    Every method raises IntegrityError for a file that is damaged or no ledger, and FoldsmithError where the
-    disk or another process does not let it work. `now` gives the time of an entry, as text.
+    Every method raises IntegrityError for a file that is damaged, no ledger, or gone since it was begun, and
+    FoldsmithError where the disk or another process does not let it work. `now` gives the time of an entry,
+    as text.
     """
 
     def __init__(self, path: Path, now: Callable[[], str] = _utc_text) -> None:
@@ -91,13 +71,17 @@ class Ledger:
             connection.executemany(_INSERT_TRIAL, entries)
 
     def trial_count(self, fingerprint: str, horizon: int | None = None) -> int:
-        """How many things were tried on a dataset: a trial that a resumed run made again counts once."""
+        """How many things were tried on a dataset.
+
+        A trial that a resumed run made again, equal in every value, counts once; one that differs counts,
+        also where a chosen name was used for another run.
+        """
         with self._reading() as connection:
             if connection is None:
                 return 0
             row = connection.execute(
-                "SELECT COUNT(*) FROM (SELECT DISTINCT run_id, model, horizon, fold, number FROM trials "
-                "WHERE fingerprint = ? AND (?2 IS NULL OR horizon = ?2))",
+                "SELECT COUNT(*) FROM (SELECT DISTINCT run_id, model, horizon, fold, number, params, value, "
+                "state FROM trials WHERE fingerprint = ?1 AND (?2 IS NULL OR horizon = ?2))",
                 (fingerprint, horizon),
             ).fetchone()
             return int(row[0])
@@ -158,12 +142,17 @@ class Ledger:
             )
             return tuple(str(row[0]) for row in rows)
 
+    def check(self) -> None:
+        """Look at every page and every entry; IntegrityError where something is damaged or was taken out."""
+        with self._reading() as connection:
+            if connection is not None:
+                check(connection, self.path)
+
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that no other writer can enter; kept on the disk when the block ends."""
-        if not self.path.exists():
-            _create(self.path)
-        with _told(self.path), closing(_connect(self.path)) as connection:
+        create(self.path)
+        with told(self.path), closing(connect(self.path)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -176,116 +165,11 @@ class Ledger:
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection | None]:
         """A connection to ask by, or None where nothing was recorded yet: reading creates nothing."""
-        if not self.path.exists():
+        if not is_there(self.path):
             yield None
             return
-        with _told(self.path), closing(_connect(self.path)) as connection:
+        with told(self.path), closing(connect(self.path, reading=True)) as connection:
             yield connection
-
-
-@contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises inside into one sentence."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        text = str(error)
-        if "locked" in text or "busy" in text:
-            why = f"another process has held it for {BUSY_SECONDS:g} s; wait for that process or stop it"
-        elif "full" in text or "disk I/O" in text:
-            why = f"the disk is full or failing ({text}); free some space"
-        elif "readonly" in text or "unable to open" in text:
-            why = f"it cannot be opened for writing ({text}); check the permissions of {path.parent}"
-        else:
-            raise _damaged(path, text) from error
-        raise FoldsmithError(f"the ledger {path} cannot be used: {why}, then run again.") from error
-    except sqlite3.DatabaseError as error:
-        raise _damaged(path, str(error)) from error
-
-
-def _damaged(path: Path, why: str) -> IntegrityError:
-    return IntegrityError(
-        f"the ledger {path} is damaged or was changed ({why}). Restore it from a copy; without one, move it "
-        "away and a "
-        "new one is begun, in which earlier trials and looks are not counted."
-    )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # mode=rw: a ledger that vanished is not silently begun again.
-    uri = f"{path.absolute().as_uri()}?mode=rw"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-    try:
-        connection.execute(
-            "PRAGMA synchronous = FULL"
-        )  # in WAL mode NORMAL may lose the last entries with the power
-        connection.execute("PRAGMA trusted_schema = OFF")
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        written = connection.execute("PRAGMA user_version").fetchone()[0]
-        if application != APPLICATION:
-            raise _damaged(path, "it is empty or no ledger")
-        if written != FORMAT:
-            raise DataError(
-                f"the ledger {path} has format {written} and this version reads {FORMAT}; use the version of "
-                "Foldsmith that wrote it."
-            )
-        _check_triggers(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _check_triggers(connection: sqlite3.Connection, path: Path) -> None:
-    found = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
-    missing = sorted(name for table in _TABLES for name in _trigger_names(table) if name not in found)
-    if missing:
-        raise _damaged(path, f"its guard {missing[0]} is gone")
-
-
-def _trigger_names(table: str) -> tuple[str, str, str]:
-    return f"{table}_unchanged", f"{table}_kept", f"{table}_unreplaced"
-
-
-def _schema() -> str:
-    statements = [f"PRAGMA application_id = {APPLICATION};", f"PRAGMA user_version = {FORMAT};"]
-    for table, columns in _TABLES.items():
-        unchanged, kept, unreplaced = _trigger_names(table)
-        stop = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;"
-        statements += [
-            f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {columns});",
-            f"CREATE INDEX {table}_by ON {table} ({_INDEXES[table]});",
-            f"CREATE TRIGGER {unchanged} BEFORE UPDATE ON {table} {stop}",
-            f"CREATE TRIGGER {kept} BEFORE DELETE ON {table} {stop}",
-            # INSERT OR REPLACE deletes without asking the DELETE trigger.
-            f"CREATE TRIGGER {unreplaced} BEFORE INSERT ON {table} WHEN EXISTS "  # noqa: S608 - our own names
-            f"(SELECT 1 FROM {table} WHERE id = NEW.id) {stop}",
-        ]
-    return "BEGIN;" + "".join(statements) + "COMMIT;"
-
-
-def _create(path: Path) -> None:
-    """Make an empty ledger aside and put it in place whole; whoever is second uses the first one's."""
-    log = path.with_name(path.name + "-wal")
-    if log.exists() and not path.exists():
-        raise FoldsmithError(
-            f"the ledger {path} is gone but its log {log.name} is there; restore the ledger, or move the "
-            "log away to "
-            "begin a new one, in which earlier trials and looks are not counted."
-        )
-    aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.writing")
-    with disk_errors_told(f"begin the ledger {path}"), _told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with closing(sqlite3.connect(aside, isolation_level=None)) as connection:
-                connection.executescript(_schema())
-                connection.execute("PRAGMA journal_mode = WAL")
-            with suppress(FileExistsError):
-                rename_without_replacing(aside, path)
-                fsync_path(path.parent)
-        finally:
-            for ending in ("", "-wal", "-shm", "-journal"):
-                aside.with_name(aside.name + ending).unlink(missing_ok=True)
 
 
 def _trial_entry(row: Mapping[str, Any], at: str) -> tuple[Any, ...]:

@@ -61,8 +61,8 @@ def is_held(folder: Path) -> bool:
         handle = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False
-    except PermissionError:
-        return True  # somebody else's: hands off
+    except OSError:
+        return True  # somebody else's, or no lock of ours: hands off
     try:
         # Shared, so that two who look do not see each other.
         return not _flock(handle, fcntl.LOCK_SH, 0.0)
@@ -90,8 +90,7 @@ def _flock(handle: int, kind: int, patience: float) -> bool:
         except OSError as error:
             raise FoldsmithError(
                 f"the disk of the workspace cannot lock files ({error.strerror}), so two runs could not be "
-                "kept "
-                "apart; choose a workspace on a local disk."
+                "kept apart; choose a workspace on a local disk."
             ) from error
         else:
             return True

@@ -194,8 +194,7 @@ def read_with_hash(folder: Path) -> tuple[Manifest, str]:
     if manifest.content != content_hash(manifest.files, (parent.content for parent in manifest.parents)):
         raise IntegrityError(
             f"{path} was changed: its content hash {manifest.content[:12]} is not that of the files and "
-            "parents it "
-            "lists. Restore it or make the run again."
+            "parents it lists. Restore it or make the run again."
         )
     return manifest, hashlib.sha256(content).hexdigest()
 
@@ -234,8 +233,7 @@ def _verify_one(folder: Path, path: str, expected: str) -> None:
     if found != expected:
         raise IntegrityError(
             f"{path} of run {folder.name} was changed: its hash is {found[:12]} and the manifest says "
-            f"{expected[:12]}. "
-            "Restore it or make the run again."
+            f"{expected[:12]}. Restore it or make the run again."
         )
 
 

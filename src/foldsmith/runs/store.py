@@ -17,7 +17,7 @@ from pathlib import Path
 from foldsmith.errors import FoldsmithError, IntegrityError, MissingError, SettingError
 from foldsmith.runs.claim import partials
 from foldsmith.runs.files import disk_errors_told, read_json, write_json
-from foldsmith.runs.ids import RUN_ID, check_name
+from foldsmith.runs.ids import RUN_ID, check_name, is_name
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.manifest import MANIFEST, Manifest, read, read_with_hash, verify
 
@@ -89,14 +89,15 @@ def ensure_folder(folder: Path) -> Path:
 def published(parent: Path) -> list[str]:
     """Ids of the finished runs in `parent`, newest first; empty where there is no such folder.
 
-    The time is the one in the id; for a name the user chose, the one in its manifest (one that cannot be read
-    is last).
+    A run is a folder, or a link to one, with a name that a run can have and a manifest.json in it. The time
+    is the one in the id; for a name the user chose, the one in its manifest (unreadable ones are last).
     """
-    try:
-        names = [entry.name for entry in os.scandir(parent) if not entry.name.startswith(".")]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    dated = [(_begun(parent, name), name) for name in names if (parent / name / MANIFEST).is_file()]
+    with disk_errors_told(f"list the runs in {parent}"):
+        try:
+            names = [entry.name for entry in os.scandir(parent) if is_name(entry.name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        dated = [(_begun(parent, name), name) for name in names if (parent / name / MANIFEST).is_file()]
     return [name for _, name in sorted(dated, reverse=True)]
 
 
@@ -109,8 +110,9 @@ def open_run(parent: Path, run_id: str, ledger: Path | None = None) -> Run:
     """
     check_name(run_id, "the run id")
     folder = parent / run_id
-    if not (folder / MANIFEST).exists():
-        raise MissingError(_not_there(parent, run_id))
+    with disk_errors_told(f"open run {run_id} in {parent}"):
+        if not (folder / MANIFEST).exists():
+            raise MissingError(_not_there(parent, run_id))
     manifest, found = read_with_hash(folder)
     if manifest.id != run_id:
         raise IntegrityError(f"{folder} holds run {manifest.id}; give the folder its name back.")
@@ -118,8 +120,7 @@ def open_run(parent: Path, run_id: str, ledger: Path | None = None) -> Run:
     if known and found not in known:
         raise IntegrityError(
             f"{folder / MANIFEST} was changed: its hash is {found[:12]} and the ledger says "
-            f"{known[-1][:12]}. "
-            "Restore it or make the run again."
+            f"{known[-1][:12]}. Restore it or make the run again."
         )
     return Run(folder, manifest)
 
@@ -165,6 +166,8 @@ def _not_there(parent: Path, run_id: str) -> str:
         state = "is not finished: it is being made, or was stopped and can be resumed"
     elif (parent / run_id).is_dir():
         state = f"has no {MANIFEST}, so it is no run"
+    elif (parent / run_id).is_symlink():
+        state = "is a link that leads to no folder; restore what it leads to"
     else:
         state = "is not there"
     listed = f"the newest runs there are {', '.join(there[:LISTED])}" if there else "no run is there"
