@@ -22,6 +22,16 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+def everything_about(folder: Path) -> dict[Path, tuple[int, int, int, bytes]]:
+    """Times, inode and bytes of a folder and all that lies in it."""
+    found = {}
+    for path in [folder, *folder.rglob("*")]:
+        state = path.stat()
+        content = path.read_bytes() if path.is_file() else b""
+        found[path] = (state.st_mtime_ns, state.st_ctime_ns, state.st_ino, content)
+    return found
+
+
 def left_by_the_dead(parent: Path, name: str | None = None) -> str:
     """The id of a run that another process began, filled and did not live to finish."""
     reader, writer = fork.Pipe()
@@ -85,13 +95,12 @@ def test_when_every_suffix_is_taken_it_says_so(workspace: Workspace, monkeypatch
 
 def test_a_chosen_name_that_is_published_is_refused_and_untouched(workspace: Workspace) -> None:
     final = make_run(workspace, claim(workspace.runs, name="mine"))
-    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in [final, *final.rglob("*")]}
+    before = everything_about(final)
     folder_before = workspace.runs.stat().st_mtime_ns
     with pytest.raises(TakenError, match=r"^mine exists in .* untouched; choose another name\.$"):
         claim(workspace.runs, name="mine")
-    assert {
-        path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in [final, *final.rglob("*")]
-    } == before
+    assert everything_about(final) == before
+    assert len(before) == 5
     assert workspace.runs.stat().st_mtime_ns == folder_before
     assert names(workspace.runs) == ["mine"]
 
@@ -211,6 +220,73 @@ def test_a_name_that_a_stranger_takes_before_publishing_is_not_replaced(
         make_run(workspace, claimed)
     assert final.stat().st_ino == before
     assert (partial_folder(workspace.runs, "mine") / "metrics.json").exists()
+
+
+def test_a_finished_run_whose_name_a_stranger_took_is_kept_though_not_resumable(workspace: Workspace) -> None:
+    final = workspace.runs / "mine"
+    with (
+        pytest.raises(TakenError, match=r"the run is kept in .* rename \.mine\.partial to mine\.$"),
+        claim(workspace.runs, name="mine") as claimed,
+    ):
+        publish_beside_a_stranger(workspace, claimed)
+    final.rmdir()
+    claimed.path.rename(final)  # what the message says to do
+    open_run(workspace.runs, "mine", workspace.ledger).verify()
+
+
+def publish_beside_a_stranger(workspace: Workspace, claimed: Claim) -> None:
+    (workspace.runs / claimed.id).mkdir()
+    make_run(workspace, claimed)
+
+
+def test_a_forked_worker_that_comes_out_of_the_block_leaves_its_parents_run_alone(
+    workspace: Workspace,
+) -> None:
+    with frozen_claim(workspace.runs) as claimed:
+        fill(claimed.path)
+
+        def leave() -> None:
+            try:
+                with claimed:
+                    raise ValueError("in the worker")
+            except ValueError:
+                os._exit(3)
+
+        process = fork.Process(target=leave)
+        process.start()
+        process.join()
+        assert process.exitcode == 3
+        assert is_held(claimed.path)
+        make_run(workspace, claimed)
+    assert names(workspace.runs) == [FROZEN_ID]
+
+
+def test_a_name_given_up_at_this_moment_is_not_said_to_exist(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim_module, "_try_claim", lambda parent, run_id: None)
+    with pytest.raises(TakenError, match=r"mine was being made .* was given up; run again"):
+        claim(workspace.runs, name="mine")
+
+
+def test_a_lock_that_is_a_link_is_nobodys_to_take(workspace: Workspace) -> None:
+    folder = partial_folder(workspace.runs, "mine")
+    folder.mkdir()
+    (folder / LOCK).symlink_to(workspace.root / "precious")
+    with pytest.raises(TakenError, match=r"is being made"):
+        claim(workspace.runs, name="mine")
+    with pytest.raises(FoldsmithError, match=r"cannot resume run mine .* a link stands where"):
+        reopen(workspace.runs, "mine")
+    assert not (workspace.root / "precious").exists()
+
+
+def test_only_folders_that_can_be_runs_are_listed_as_partial(workspace: Workspace) -> None:
+    for name in (".partial", "..partial", ".a b.partial", "x.partial", ".whole.partial", ".x.0.abandoned"):
+        (workspace.runs / name).mkdir()
+    (workspace.runs / ".file.partial").write_text("")
+    (workspace.runs / ".link.partial").symlink_to(workspace.root)
+    assert partials(workspace.runs) == ["whole"]
+    assert partials(workspace.runs / ".file.partial") == partials(workspace.root / "nowhere") == []
 
 
 def test_a_missing_or_unwritable_folder_is_told_in_one_sentence(workspace: Workspace) -> None:

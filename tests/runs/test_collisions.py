@@ -197,6 +197,7 @@ def test_a_full_disk_at_any_step_leaves_nothing_in_sight_and_one_sentence(
 TINY = """
 import sys
 from pathlib import Path
+import numpy as np
 import polars as pl
 from foldsmith.errors import FoldsmithError
 from foldsmith.runs.store import Workspace, ensure_folder, published
@@ -210,12 +211,15 @@ try:
     with frozen_claim(workspace.runs, resumable=how == "resumable") as claimed:
         if how == "polars":
             pl.DataFrame({"a": range(500_000)}).write_parquet(claimed.path / "large.parquet")
+        elif how == "numpy":
+            with open(claimed.path / "large.npy", "wb") as file:
+                np.save(file, np.zeros(100_000))
         elif how == "python":
             (claimed.path / "large").write_bytes(b"x" * 1_000_000)
         make_run(workspace, claimed)
     print("made")
 except FoldsmithError as error:
-    print("told", str(error).count(chr(10)), error)
+    print("told", str(error).count(chr(10)), error.exit_code, error)
 seen = [path.name for path in workspace.runs.iterdir()] if workspace.runs.exists() else []
 print("left", seen == [] or (seen == [claimed.id] and published(workspace.runs) == seen), seen)
 """
@@ -243,10 +247,10 @@ def on_a_tiny_disk(folder: Path, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("how", ["polars", "python"])
+@pytest.mark.parametrize("how", ["polars", "numpy", "python"])
 def test_a_real_full_disk_is_told_in_one_sentence_and_leaves_nothing(tmp_path: Path, how: str) -> None:
     told, left = on_a_tiny_disk(tmp_path, how, "0")
-    assert told.startswith("told 0 run 20260131")
+    assert told.startswith("told 0 2 run 20260131")
     assert "the disk is full; free some space, then run again" in told
     assert left == "left True []"
 
@@ -256,7 +260,7 @@ def test_a_disk_that_fills_up_anywhere_leaves_a_whole_run_or_none(tmp_path: Path
     made = 0
     for pages in range(8, 33, 2):
         first, left = on_a_tiny_disk(tmp_path, "plain", str(pages * 4096))
-        assert first == "made" or (first.startswith("told 0 ") and "disk is full" in first), first
+        assert first == "made" or (first.startswith("told 0 2 ") and "disk is full" in first), first
         assert left.startswith("left True"), (pages, first, left)
         made += first == "made"
     assert 0 < made < 13

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,18 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(
     assert read_json(tmp_path / "x.json") == {"old": True}
 
 
+def test_many_threads_that_write_one_file_leave_one_whole(tmp_path: Path) -> None:
+    def work(number: int) -> None:
+        for _ in range(10):
+            write_whole(tmp_path / "x", bytes([number]) * 10_000)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))  # raises what a thread raised
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    content = (tmp_path / "x").read_bytes()
+    assert content == content[:1] * 10_000
+
+
 def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(FoldsmithError, match="a file stands where a folder is needed"):
@@ -122,6 +135,10 @@ def test_want_of_space_is_known_by_number_and_by_the_words_libraries_hand_on() -
         no_room(RuntimeError("parquet: underlying IO error: No space left on device (os error 28)"))
         is not None
     )
+    assert no_room(RuntimeError("cannot save: No space left on device")) is not None
+    assert no_room(OSError("Not enough free space to write 80000000 bytes after offset 128")) is not None
+    assert no_room(OSError("1000 requested and 12 written")) is not None
+    assert no_room(OSError("12 rows")) is None
     assert no_room(OSError(errno.EACCES, "x")) is None
     assert no_room(ValueError("row 28")) is None
     assert no_room(KeyboardInterrupt()) is None

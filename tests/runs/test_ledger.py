@@ -5,8 +5,11 @@ import hashlib
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -457,6 +460,35 @@ def test_a_file_where_its_folder_should_be_is_told(tmp_path: Path) -> None:
     assert Ledger(tmp_path / "experiments" / "ledger.sqlite").looks() == []
     with pytest.raises(FoldsmithError, match=r"a file stands where a folder is needed"):
         look(Ledger(tmp_path / "experiments" / "deeper" / "ledger.sqlite"))
+
+
+READ_ONLY = """
+import sys
+from pathlib import Path
+from foldsmith.errors import FoldsmithError
+from foldsmith.runs.ledger import Ledger
+ledger = Ledger(Path(sys.argv[1]))
+print(len(ledger.looks()), ledger.trial_count("data"), ledger.manifest_hashes("run"))
+try:
+    ledger.record_published("x", "model", "c", "m")
+except FoldsmithError as error:
+    print(error)
+"""
+
+
+def test_a_ledger_on_a_disk_mounted_read_only_can_be_read(path: Path) -> None:
+    filled(path)
+    unshare = shutil.which("unshare")
+    if not sys.platform.startswith("linux") or unshare is None:
+        pytest.skip("a private mount needs Linux and `unshare`")
+    script = 'mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" || exit 77; exec "$0" -c "$2" "$3"'
+    command = [unshare, "-rm", "sh", "-c", script, sys.executable, str(path.parent), READ_ONLY, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode == 77 or "unshare" in done.stderr:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.strip()}")
+    read, told = done.stdout.splitlines()
+    assert read == "3 5 ('m',)", done.stderr
+    assert "cannot be opened for writing" in told
 
 
 @pytest.mark.parametrize("name", ["a b", "50%", "q?mode=memory", "x#y", "é", "'"])

@@ -162,7 +162,7 @@ def test_a_folder_that_holds_more_than_plain_files_is_not_described(folder: Path
         os.mkfifo(folder / "x")
     else:
         name = {"newline": b"a\nb", "backslash": b"a\\b", "not utf-8": b"a\xff", "drive": b"c:x"}[strange]
-        (os.fsencode(folder) + b"/" + name) and open(os.fsencode(folder) + b"/" + name, "wb").close()
+        open(os.fsencode(folder) + b"/" + name, "wb").close()
     with pytest.raises(DataError):
         describe(folder, "run")
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,12 @@ from foldsmith.runs.rename import TURNS, rename_without_replacing
 
 
 @pytest.fixture(params=["kernel", "in turn, no such call", "in turn, flag refused"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The kernel's own exclusive rename, and the fallback where there is none."""
     if request.param != "kernel":
         number = errno.ENOSYS if "call" in request.param else errno.EINVAL
         monkeypatch.setattr(rename, "_native", lambda source, target: number)
-    return request.param
+    return str(request.param)
 
 
 def names(folder: Path) -> list[str]:
