@@ -126,11 +126,13 @@ def parameters(settings: Any) -> dict[str, Any]:
     return {key: _plain(value) for key, value in asdict(settings).items()}
 
 
-def parse_list(text: str, known: Sequence[str], what: str) -> tuple[str, ...]:
-    """Split a comma-separated list; `all` stands for every known one. Unknown and repeated entries are refused."""
+def parse_list(
+    text: str, known: Sequence[str], what: str, every: Sequence[str] | None = None
+) -> tuple[str, ...]:
+    """Split a comma-separated list; `all` stands for `every` (all known ones). Unknown or repeated ones are refused."""
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     if names == ("all",):
-        return tuple(known)
+        return tuple(known if every is None else every)
     if not names:
         raise SettingError(f"no {what} is named; there are {', '.join(known)} (or all).")
     for name in names:

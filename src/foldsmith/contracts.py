@@ -67,7 +67,7 @@ class Contract:
         if series.dtype.is_float() and column.finite and not bool(series.drop_nulls().is_finite().all()):
             raise DataError(f"{where}: column {name!r} holds a value that is not finite.")
         if column.positive and bool((series.drop_nulls() <= 0).any()):
-            raise DataError(f"{where}: column {name!r} holds {series.min()}; only values above 0 are allowed.")
+            raise DataError(f"{where}: column {name!r} holds {series.min()!r}; only values above 0 are allowed.")
         if column.allowed and not bool(series.drop_nulls().is_in(list(column.allowed)).all()):
             strange = series.filter(~series.is_in(list(column.allowed)))[0]
             raise DataError(f"{where}: column {name!r} holds {strange!r}; allowed are {column.allowed}.")
@@ -155,6 +155,13 @@ def oof_contract(models: Sequence[str]) -> Contract:
         rules.append((f"probabilities of {model} must lie in [0, 1]", pl.all_horizontal(
             pl.col(name).is_between(0, 1) for name in names)))
     return Contract("stacking dataset", columns, key="datetime", rules=tuple(rules))
+
+
+def base_prediction_contract(models: Sequence[str]) -> Contract:
+    """Probabilities of refitted base models on rows they were not fitted on: a stacking dataset without folds."""
+    oof = oof_contract(models)
+    columns = {name: column for name, column in oof.columns.items() if name != "fold"}
+    return Contract("base predictions", columns, key=oof.key, rules=oof.rules)
 
 
 def prediction_contract() -> Contract:

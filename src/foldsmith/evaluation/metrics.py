@@ -27,9 +27,9 @@ def score(y: Any, P: Any, weight: Any = None, base_rate: Any = None) -> dict[str
         balanced_accuracy   mean recall of the classes present, mcc   Matthews correlation (Gorodkin's R_K),
         confusion           rows true, columns decided, order -1, 0, 1; decisions as `most_probable_signal`
 
-    y : (n,) of -1, 0, 1; P : (n, 3); weight : (n,) positive or None; base_rate : (3,) class shares of the
-    TRAINING rows, the constant forecast that every `*_base` score is of (null without it). The scores at the
-    top are of equal weights; where weights differ from 1, `weighted` holds the same scores under them.
+    y : (n,) of -1, 0, 1; P : (n, 3); weight : (n,) positive or None; base_rate : (3,), or (n, 3) where
+    folds differ: class shares of the TRAINING rows, the constant forecast that every `*_base` score is of
+    (null without it). The scores at the top are of equal weights; where weights differ from 1, `weighted` holds the same scores under them.
     A three-class log loss can beat the base rate without any edge, as volatility alone tells hits from
     time-outs: edge shows in the direction scores. Probabilities below 1.2e-7 count as that much. Raises
     DataError.
@@ -69,8 +69,9 @@ def row_losses(rows: Scored) -> dict[str, Floats]:
         "brier": np.einsum("ij,ij->i", rows.P, rows.P) - 2 * truth + 1,
     }
     if rows.base is not None:
-        losses["log_loss_base"] = -np.log(np.maximum(rows.base, CLIP))[rows.code]
-        losses["brier_base"] = (rows.base @ rows.base - 2 * rows.base + 1)[rows.code]
+        of_truth = rows.base[np.arange(len(rows)), rows.code]
+        losses["log_loss_base"] = -np.log(np.maximum(of_truth, CLIP))
+        losses["brier_base"] = np.einsum("ij,ij->i", rows.base, rows.base) - 2 * of_truth + 1
     return losses
 
 
@@ -79,9 +80,11 @@ def direction_losses(rows: Scored, hits: npt.NDArray[np.int64]) -> dict[str, Flo
     long = rows.code[hits] == 2
     up = rows.direction[hits]
     losses = {"direction_log_loss": -np.log(np.maximum(np.where(long, up, 1 - up), CLIP))}
-    if rows.base is not None and rows.base[0] + rows.base[2] > 0:
-        share = rows.base[[0, 2]] / (rows.base[0] + rows.base[2])
-        losses["direction_log_loss_base"] = -np.log(np.maximum(share, CLIP))[long.astype(np.int64)]
+    if rows.base is not None:
+        sides = rows.base[hits][:, [0, 2]]
+        if (sides.sum(axis=1) > 0).all():
+            share = np.where(long, sides[:, 1], sides[:, 0]) / sides.sum(axis=1)
+            losses["direction_log_loss_base"] = -np.log(np.maximum(share, CLIP))
     return losses
 
 
@@ -134,7 +137,7 @@ def _scores(
         "mcc": float(matthews(confusion)),
         "confusion": confusion.astype(np.int64).tolist() if (weight == 1).all() else confusion.tolist(),
         "class_shares": (confusion.sum(axis=1) / total).tolist(),
-        "base_rate": None if rows.base is None else rows.base.tolist(),
+        "base_rate": None if rows.base is None else rows.base.mean(axis=0).tolist(),
     }
 
 

@@ -23,7 +23,8 @@ class Scored:
     """Checked rows to score.
 
     code : int64 (n,) 0, 1, 2 for y = -1, 0, 1; P : float64 (n, 3); weight : float64 (n,), positive;
-    base : float64 (3,) shares of the classes among the training rows, or None.
+    base : float64 (n, 3) shares of the classes among the training rows of the model that predicted each row,
+    or None.
     """
 
     code: npt.NDArray[np.int64]
@@ -53,7 +54,7 @@ class Scored:
 
 
 def checked(y: Any, P: Any, weight: Any = None, base_rate: Any = None) -> Scored:
-    """Labels (n,), probabilities (n, 3), weights (n,), base rate (3,), checked; DataError where wrong."""
+    """Labels (n,), probabilities (n, 3), weights (n,), base rate (3,) or (n, 3); DataError where wrong."""
     labels = np.asarray(y)
     if labels.ndim != 1 or len(labels) == 0:
         raise DataError(
@@ -68,7 +69,7 @@ def checked(y: Any, P: Any, weight: Any = None, base_rate: Any = None) -> Scored
         raise DataError(
             f"probabilities have shape {probabilities.shape}; {(len(labels), len(CLASSES))} is needed."
         )
-    return Scored(code, _distribution(probabilities), _weights(weight, len(labels)), _base(base_rate))
+    return Scored(code, _distribution(probabilities), _weights(weight, len(labels)), _base(base_rate, len(labels)))
 
 
 def _distribution(P: Floats) -> Floats:
@@ -96,10 +97,13 @@ def _weights(weight: Any, n: int) -> Floats:
     return weights
 
 
-def _base(base_rate: Any) -> Floats | None:
+def _base(base_rate: Any, n: int) -> Floats | None:
     if base_rate is None:
         return None
     base = np.asarray(base_rate, dtype=np.float64)
-    if base.shape != (len(CLASSES),) or not (base >= 0).all() or abs(base.sum() - 1) > SUM_TOLERANCE:
-        raise DataError(f"base rate {base.tolist()} is no distribution over short, neutral, long.")
-    return base
+    right = base.shape in ((len(CLASSES),), (n, len(CLASSES)))
+    if not right or not (base >= 0).all() or (np.abs(base.sum(axis=-1) - 1) > SUM_TOLERANCE).any():
+        raise DataError(
+            f"base rate {base.tolist()!s:.80} is no distribution over short, neutral, long (shape {base.shape})."
+        )
+    return np.broadcast_to(base, (n, len(CLASSES)))

@@ -39,6 +39,15 @@ def model_class(name: str) -> type[Classifier]:
     return found
 
 
+def installed() -> tuple[str, ...]:
+    """Names of the models whose library is there."""
+    return tuple(
+        name
+        for name, model in MODELS.items()
+        if model.extra is None or find_spec(str(model.library)) is not None
+    )
+
+
 def make(name: str, *, seed: int, threads: int = 1, **params: Any) -> Classifier:
     """A new model by name, with hyperparameters over its defaults.
 

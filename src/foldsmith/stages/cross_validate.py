@@ -1,371 +1,28 @@
-"""Phase 3: models x horizons x folds -> out-of-fold predictions, and each base model refitted for later use.
-
-The same code serves `cv`, which publishes what it made, and `train` without stored data, which goes straight on.
-"""
+"""Phase 3: cross-validate, and publish what ensembles are trained from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
-
-from foldsmith.config import TAIL_SHARE, CrossValidateSettings, ValidationSettings, parameters
-from foldsmith.contracts import UTC_MICROSECONDS, oof_contract, probability_columns
-from foldsmith.dataset import Dataset
-from foldsmith.stages.scores import pooled_scores
-from foldsmith.intervals import Rows
-from foldsmith.models.base import Classifier
-from foldsmith.runs.store import Run, Workspace, write_json
-from foldsmith.splits import PurgedKFold
+from foldsmith.config import CrossValidateSettings, ValidationSettings, parameters
+from foldsmith.contracts import base_prediction_contract, oof_contract
+from foldsmith.errors import DataError
+from foldsmith.runs.store import Run, write_json
+from foldsmith.stages import publish
 from foldsmith.stages.horizon import HorizonTable, load_horizons
-from foldsmith.stages.model_store import StoredModel, write_model
-from foldsmith.stages.publish import Building, Provenance, dataset_parent, publishing
+from foldsmith.stages.model_store import RECIPE, write_model
+from foldsmith.stages.out_of_fold import CrossValidated, run_folds
+from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
+from foldsmith.stages.stacking_data import STACKING, VALIDATION
 from foldsmith.stages.tables import write_table
-from foldsmith.stages.units import Result, Unit, UnitStore, run_units
-from foldsmith.validation.cross_validate import (
-    Separation,
-    class_shares,
-    derived_seed,
-    fit_fold,
-    label_weights,
-    predict,
-    refit,
-)
+from foldsmith.stages.units import UnitStore
 
 Say = Callable[[str], None]
-WHOLE = "whole"
-"""Name of the tuning study over the whole training segment."""
-
-
-@dataclass(frozen=True)
-class CrossValidated:
-    """What cross-validation of one horizon makes: all that an ensemble needs.
-
-    oof : the stacking dataset; validation : base predictions of the refitted models on the validation segment (same
-    columns without `fold`); bases : the refitted models; base_rates : class shares of each fold's training rows.
-    """
-
-    horizon: int
-    models: tuple[str, ...]
-    oof: pl.DataFrame
-    validation: pl.DataFrame
-    bases: dict[str, StoredModel]
-    tuned: dict[str, dict[str, Any]]
-    results: dict[str, Any]
-
-
-def fold_key(model: str, horizon: int, fold: int | str) -> str:
-    """Name of a unit, the same in every run."""
-    return f"{model}_h{horizon}_fold_{fold}"
-
-
-def fit_unit(
-    *,
-    model: str,
-    horizon: int,
-    fold: int | str,
-    data: Dataset,
-    train: Rows,
-    test: Rows | None,
-    separation: Separation,
-    settings: ValidationSettings,
-    n_trials: int,
-) -> Result:
-    """Tune and fit one fold; runs in a worker process."""
-    keys = (model, horizon, fold)
-    fit = fit_fold(
-        model,
-        data,
-        train,
-        test,
-        separation=separation,
-        scheme=settings.sample_weight,
-        tail_share=TAIL_SHARE,
-        seed=derived_seed(settings.seed, *keys),
-        keys=keys,
-        n_trials=n_trials,
-    )
-    record = {
-        "params": fit.params,
-        "best_iteration": fit.best_iteration,
-        "base_rate": list(fit.base_rate),
-        "n_train": fit.n_train,
-        "trials": [asdict(trial) for trial in fit.trials],
-    }
-    return Result(record, {"probabilities": fit.probabilities})
-
-
-def refit_unit(
-    *,
-    model: str,
-    horizon: int,
-    data: Dataset,
-    validation_X: np.ndarray,  # type: ignore[type-arg]
-    separation: Separation,
-    settings: ValidationSettings,
-    params: dict[str, Any],
-    iterations: list[int | None],
-) -> Result:
-    """Fit the whole training segment and predict the validation segment; runs in a worker process."""
-    fitted: Classifier = refit(
-        model,
-        data,
-        scheme=settings.sample_weight,
-        bars=separation.bars,
-        params=params,
-        iterations=iterations,
-        seed=derived_seed(settings.seed, model, horizon, "refit"),
-    )
-    record = {"params": fitted.get_params()}
-    return Result(record, {"probabilities": predict(fitted, validation_X)}, fitted.to_files())
-
-
-def run_folds(
-    tables: Mapping[int, HorizonTable],
-    models: Sequence[str],
-    settings: ValidationSettings,
-    store: UnitStore,
-    *,
-    workers: int,
-    say: Say,
-    record_trials: Callable[[list[dict[str, Any]]], None],
-) -> dict[int, CrossValidated]:
-    """Fit every fold, then every refit, and put the pieces together, horizon by horizon."""
-    training = {h: table.data.take(table.segments.training) for h, table in tables.items()}
-    folds = {h: _folds(training[h], tables[h].separation, settings.n_splits) for h in tables}
-    units = _fold_units(tables, training, folds, models, settings)
-    progress = _Progress(say, len(units) + len(models) * len(tables), record_trials)
-    fitted = run_units(units, store, workers=workers, done=progress.fold)
-    refits = _refit_units(tables, training, models, settings, fitted)
-    refitted = run_units(refits, store, workers=workers, done=progress.refit)
-    return {
-        h: _assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, refitted) for h in tables
-    }
-
-
-def _folds(data: Dataset, separation: Separation, n_splits: int) -> list[tuple[Rows, Rows]]:
-    split = PurgedKFold(n_splits, t0=data.t0, t1=data.t1, **separation.options())
-    return list(split.split(data.X))
-
-
-def _fold_units(
-    tables: Mapping[int, HorizonTable],
-    training: Mapping[int, Dataset],
-    folds: Mapping[int, list[tuple[Rows, Rows]]],
-    models: Sequence[str],
-    settings: ValidationSettings,
-) -> list[Unit]:
-    units = []
-    for h, table in tables.items():
-        parts: list[tuple[int | str, Rows, Rows | None]] = [(k, *fold) for k, fold in enumerate(folds[h])]
-        if settings.tune:
-            # The refit's own study; longest first, so that no process is left waiting for it at the end.
-            parts.insert(0, (WHOLE, np.arange(len(training[h]), dtype=np.int64), None))
-        for model in models:
-            for fold, train, test in parts:
-                arguments = {
-                    "model": model,
-                    "horizon": h,
-                    "fold": fold,
-                    "data": training[h],
-                    "train": train,
-                    "test": test,
-                    "separation": table.separation,
-                    "settings": settings,
-                    "n_trials": settings.n_trials if settings.tune else 0,
-                }
-                units.append(Unit(fold_key(model, h, fold), fit_unit, arguments))
-    return units
-
-
-def _refit_units(
-    tables: Mapping[int, HorizonTable],
-    training: Mapping[int, Dataset],
-    models: Sequence[str],
-    settings: ValidationSettings,
-    fitted: Mapping[str, Result],
-) -> list[Unit]:
-    units = []
-    for h, table in tables.items():
-        for model in models:
-            params, iterations = refit_settings(model, h, settings, fitted)
-            arguments = {
-                "model": model,
-                "horizon": h,
-                "data": training[h],
-                "validation_X": table.data.X[table.segments.validation],
-                "separation": table.separation,
-                "settings": settings,
-                "params": params,
-                "iterations": iterations,
-            }
-            units.append(Unit(f"{model}_h{h}_refit", refit_unit, arguments))
-    return units
-
-
-def refit_settings(
-    model: str, horizon: int, settings: ValidationSettings, fitted: Mapping[str, Result]
-) -> tuple[dict[str, Any], list[int | None]]:
-    """Parameters and candidate iterations of the refit.
-
-    Untuned, all folds share their parameters and the refit takes the median of their best iterations. Tuned, each
-    fold has its own learning rate, and a median over different rates means nothing: the refit takes the parameters
-    and the best iteration of the study over the whole training segment (docs/decisions/0003).
-    """
-    if settings.tune:
-        whole = fitted[fold_key(model, horizon, WHOLE)].record
-        return dict(whole["params"]), [whole["best_iteration"]]
-    records = [fitted[fold_key(model, horizon, fold)].record for fold in range(settings.n_splits)]
-    return dict(records[0]["params"]), [record["best_iteration"] for record in records]
-
-
-def _assemble(
-    table: HorizonTable,
-    training: Dataset,
-    folds: list[tuple[Rows, Rows]],
-    models: tuple[str, ...],
-    settings: ValidationSettings,
-    fitted: Mapping[str, Result],
-    refitted: Mapping[str, Result],
-) -> CrossValidated:
-    """Join the units of one horizon into tables, models and scores."""
-    h, closes = table.horizon, table.separation.bars
-    fold_of = np.full(len(training), -1, dtype=np.int16)
-    weight = np.ones(len(training))
-    for k, (_, test) in enumerate(folds):
-        fold_of[test] = k
-        weight[test] = label_weights(training.take(test), settings.sample_weight, closes)
-    held = table.data.take(table.segments.validation)
-    held = held.with_weight(label_weights(held, settings.sample_weight, closes))
-    oof = _events(training.with_weight(weight)).with_columns(pl.Series("fold", fold_of))
-    validation = _events(held)
-    for model in models:
-        names = probability_columns(model)
-        stored = np.empty((len(training), 3), dtype=np.float32)
-        for k, (_, test) in enumerate(folds):
-            stored[test] = fitted[fold_key(model, h, k)].arrays["probabilities"]
-        oof = oof.with_columns(pl.Series(name, stored[:, i]) for i, name in enumerate(names))
-        predicted = refitted[f"{model}_h{h}_refit"].arrays["probabilities"]
-        validation = validation.with_columns(pl.Series(name, predicted[:, i]) for i, name in enumerate(names))
-    bases = {}
-    for model in models:
-        made = refitted[f"{model}_h{h}_refit"]
-        bases[model] = StoredModel(model, made.record["params"], made.files)
-    order = list(oof_contract(models).columns)
-    oof = oof.select(order)
-    validation = validation.select([name for name in order if name != "fold"])
-    tuned = {model: _tuned(model, h, settings, fitted) for model in models} if settings.tune else {}
-    results = _results(table, training, models, settings, oof, validation, fitted, refitted)
-    return CrossValidated(h, models, oof, validation, bases, tuned, results)
-
-
-def _events(data: Dataset) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "datetime": pl.Series(data.t0, dtype=pl.Int64).cast(UTC_MICROSECONDS),
-            "label_end": pl.Series(data.t1, dtype=pl.Int64).cast(UTC_MICROSECONDS),
-            "y_true": pl.Series(data.y, dtype=pl.Int8),
-            "sample_weight": pl.Series(data.weight, dtype=pl.Float64),
-        }
-    )
-
-
-def _tuned(
-    model: str, horizon: int, settings: ValidationSettings, fitted: Mapping[str, Result]
-) -> dict[str, Any]:
-    """What `tuned_params/{model}_h{H}.json` holds: each outer fold's choice and the whole segment's."""
-
-    def chosen(fold: int | str) -> dict[str, Any]:
-        record = fitted[fold_key(model, horizon, fold)].record
-        return {key: record[key] for key in ("params", "best_iteration", "trials")}
-
-    return {"folds": [chosen(fold) for fold in range(settings.n_splits)], "whole_segment": chosen(WHOLE)}
-
-
-def _results(
-    table: HorizonTable,
-    training: Dataset,
-    models: tuple[str, ...],
-    settings: ValidationSettings,
-    oof: pl.DataFrame,
-    validation: pl.DataFrame,
-    fitted: Mapping[str, Result],
-    refitted: Mapping[str, Result],
-) -> dict[str, Any]:
-    """Scores of one horizon, each beside its base rate: per fold, pooled out of fold, and on validation."""
-    h = table.horizon
-    fold_of = oof["fold"].to_numpy()
-    rates = np.array([fitted[fold_key(models[0], h, k)].record["base_rate"] for k in range(settings.n_splits)])
-    rows = {name: len(rows) for name, rows in table.segments.named().items()}
-    found: dict[str, Any] = {
-        "events": len(table.data),
-        "segments": rows,
-        "dropped_between_segments": len(table.data) - sum(rows.values()),
-        "embargo_bars": table.separation.embargo,
-        "purge_bars": table.separation.purge,
-        "models": {},
-    }
-    for model in models:
-        records = [fitted[fold_key(model, h, k)].record for k in range(settings.n_splits)]
-        found["models"][model] = {
-            "oof": pooled_scores(oof, model, rates[fold_of], seed=settings.seed),
-            "validation": pooled_scores(
-                validation, model, np.array(class_shares(training.y)), seed=settings.seed
-            ),
-            "folds": [
-                {
-                    "train_rows": record["n_train"],
-                    "best_iteration": record["best_iteration"],
-                    "log_loss": pooled_scores(oof.filter(fold_of == k), model, rates[k], seed=None)["log_loss"],
-                }
-                for k, record in enumerate(records)
-            ],
-            "refit": {"params": refitted[f"{model}_h{h}_refit"].record["params"]},
-            "trials": sum(len(record["trials"]) for record in records)
-            + (len(fitted[fold_key(model, h, WHOLE)].record["trials"]) if settings.tune else 0),
-        }
-    return found
-
-
-class _Progress:
-    """Says a line for each finished unit and hands its trials on."""
-
-    def __init__(self, say: Say, total: int, record_trials: Callable[[list[dict[str, Any]]], None]) -> None:
-        self._say, self._total, self._count = say, total, 0
-        self._record_trials = record_trials
-
-    def fold(self, key: str, result: Result) -> None:
-        model, _, rest = key.rpartition("_h")
-        horizon, _, fold = rest.partition("_fold_")
-        trials = result.record["trials"]
-        self._record_trials(
-            [{"model": model, "horizon": int(horizon), "fold": fold, **trial} for trial in trials]
-            or [{"model": model, "horizon": int(horizon), "fold": fold, **_single_trial(result)}]
-        )
-        tuned = f", {len(trials)} trials" if trials else ""
-        stopped = result.record["best_iteration"]
-        rounds = f", {stopped} rounds" if stopped else ""
-        self._line(f"{model} h{horizon} fold {fold}: {result.record['n_train']:,} training rows{tuned}{rounds}")
-
-    def refit(self, key: str, _: Result) -> None:
-        self._line(key.replace("_refit", "").replace("_h", " h") + ": refitted on the whole training segment")
-
-    def _line(self, text: str) -> None:
-        self._count += 1
-        self._say(f"[{self._count}/{self._total}] {text}")
-
-
-def _single_trial(result: Result) -> dict[str, Any]:
-    """An untuned fit is one thing tried."""
-    return {"number": 0, "params": result.record["params"], "value": None, "state": "complete"}
 
 
 def cross_validate(
-    workspace: Workspace,
     dataset: Run,
     settings: CrossValidateSettings,
     provenance: Provenance,
@@ -379,7 +36,7 @@ def cross_validate(
     """Make (or resume) and publish one CV run in `folder`."""
     tables = load_horizons(dataset, settings.horizons, settings.validation)
     with publishing(folder, "cv", provenance, name=name, resume=resume, resumable=True) as run:
-        run.keep_settings({**parameters(settings), "dataset": dataset.manifest.content})
+        run.keep_settings({**parameters(settings), "dataset": dataset.id, "content": dataset.manifest.content})
         store = UnitStore(run.path)
         found = run_folds(
             tables,
@@ -388,7 +45,7 @@ def cross_validate(
             store,
             workers=workers,
             say=say,
-            record_trials=run.trial_recorder(workspace, dataset.manifest.content),
+            record_trials=run.trial_recorder(dataset.manifest.content),
         )
         for crossed in found.values():
             _write_horizon(run, crossed, tables[crossed.horizon], dataset, settings)
@@ -403,7 +60,7 @@ def cross_validate(
         store.remove()
         return run.publish(
             parameters=parameters(settings),
-            parents=[dataset_parent(dataset)],
+            parents=[run_parent(dataset)],
             seed=settings.validation.seed,
             extra={
                 "symbol": tables[settings.horizons[0]].recipe.symbol,
@@ -411,6 +68,17 @@ def cross_validate(
                 "horizons": list(settings.horizons),
             },
         )
+
+
+def kept_settings(folder: Path, run_id: str) -> tuple[str, str, CrossValidateSettings]:
+    """Dataset id, its content, and settings of an unfinished CV run, as they were kept for `--resume`."""
+    kept = publish.kept_settings(folder, run_id)
+    try:
+        validation = ValidationSettings(**kept["validation"])
+        settings = CrossValidateSettings(tuple(kept["models"]), tuple(kept["horizons"]), validation)
+        return str(kept["dataset"]), str(kept["content"]), settings
+    except (KeyError, TypeError) as error:
+        raise DataError(f"what run {run_id} was begun with cannot be read ({error}); start a new run.") from error
 
 
 def oof_metadata(dataset: Run, crossed: CrossValidated, settings: CrossValidateSettings) -> dict[str, Any]:
@@ -432,12 +100,13 @@ def _write_horizon(
 ) -> None:
     h = crossed.horizon
     metadata = oof_metadata(dataset, crossed, settings)
-    contract = oof_contract(crossed.models)
-    write_table(crossed.oof, run.path / "stacking" / f"stacking_dataset_h{h}.parquet", contract, metadata)
-    write_table(crossed.validation, run.path / "stacking" / f"validation_h{h}.parquet", None, metadata)
+    write_table(crossed.oof, run.path / STACKING.format(h), oof_contract(crossed.models), metadata)
+    write_table(
+        crossed.validation, run.path / VALIDATION.format(h), base_prediction_contract(crossed.models), metadata
+    )
     for model, stored in crossed.bases.items():
         folder = run.path / "models" / f"{model}_h{h}"
         write_model(folder, stored)
-        table.recipe.write(folder / "recipe.json")
+        table.recipe.write(folder / RECIPE)
     for model, tuned in crossed.tuned.items():
         write_json(run.path / "tuned_params" / f"{model}_h{h}.json", tuned)

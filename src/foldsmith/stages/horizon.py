@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from foldsmith.config import ValidationSettings
@@ -35,7 +36,7 @@ class HorizonTable:
     separation: Separation
 
 
-def feature_matrix(features: pl.DataFrame, names: tuple[str, ...]) -> np.ndarray:  # type: ignore[type-arg]
+def feature_matrix(features: pl.DataFrame, names: tuple[str, ...]) -> npt.NDArray[np.float32]:
     """Features of every bar as float32 (n, p), row-major, NaN in warm-up; DataError if one is missing."""
     missing = [name for name in names if name not in features.columns]
     if missing:
@@ -68,7 +69,7 @@ def load_horizons(dataset: Run, horizons: tuple[int, ...], settings: ValidationS
     dataset.verify(names)
     bars = read_table(dataset.path / "bars.parquet", BARS, columns=list(BARS.columns))
     matrix = feature_matrix(read_table(dataset.path / "features.parquet"), recipe.features)
-    known = np.isfinite(matrix).all(axis=1)
+    known: npt.NDArray[np.bool_] = np.isfinite(matrix).all(axis=1)
     closes = as_instants(bars["close_time"])
     return {
         horizon: _join(dataset.path, horizon, recipe, matrix, known, closes, settings) for horizon in horizons
@@ -79,8 +80,8 @@ def _join(
     folder: Path,
     horizon: int,
     recipe: Recipe,
-    matrix: np.ndarray,  # type: ignore[type-arg]
-    known: np.ndarray,  # type: ignore[type-arg]
+    matrix: npt.NDArray[np.float32],
+    known: npt.NDArray[np.bool_],
     closes: Instants,
     settings: ValidationSettings,
 ) -> HorizonTable:

@@ -72,6 +72,14 @@ def raw_file(workspace: Workspace, symbol: str) -> Path:
     )
 
 
+def raw_symbols(workspace: Workspace) -> list[str]:
+    """Symbols with a file of raw bars, in order."""
+    if not workspace.raw.is_dir():
+        return []
+    names = {path.name.split("_1m.")[0] for path in workspace.raw.glob("*_1m.*") if path.name.endswith(RAW_ENDINGS)}
+    return sorted(names)
+
+
 def market_bars(
     raw: pl.DataFrame,
     instrument: Instrument,
@@ -195,7 +203,8 @@ def _write_labels(
             )
         write_table(labels, folder / f"labels_h{horizon}.parquet", LABELS)
         made[horizon] = HorizonRecipe(max_bars, barriers)
-        shares = "/".join(f"{(labels['y'] == label).mean():.0%}" for label in (-1, 0, 1))
+        y = labels["y"].to_numpy()
+        shares = "/".join(f"{float(np.mean(y == label)):.0%}" for label in (-1, 0, 1))
         say(
             f"labelled horizon {horizon}: {labels.height:,} events, short/neutral/long {shares}, "
             f"barriers {barriers.up:.3f}/{barriers.down:.3f} x volatility"

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foldsmith.errors import SettingError
+from foldsmith.errors import MissingError, SettingError
 from foldsmith.runs.claim import Claim, claim, reopen
 from foldsmith.runs.ledger import Ledger
-from foldsmith.runs.manifest import Manifest, Parent, build, hash_file, write
-from foldsmith.runs.store import Run, Workspace, read_json, write_json
+from foldsmith.runs.manifest import Kind, Manifest, Parent, build, hash_file, write
+from foldsmith.runs.store import Run, ensure_folder, read_json, write_json
 
 SETTINGS_FILE = ".settings.json"
 
@@ -32,7 +32,7 @@ class Building:
     """A run under construction."""
 
     claimed: Claim
-    kind: str
+    kind: Kind
     provenance: Provenance
     started: float = field(default_factory=time.monotonic)
 
@@ -101,10 +101,22 @@ class Building:
         return Run(self.claimed.publish(), manifest)
 
 
+def kept_settings(folder: Path, run_id: str) -> dict[str, Any]:
+    """What an unfinished run is made with; MissingError or FoldsmithError where there is no such run to resume."""
+    with reopen(folder, run_id) as claimed:
+        path = claimed.path / SETTINGS_FILE
+        if not path.exists():
+            raise MissingError(
+                f"run {run_id} was stopped before it had begun; start a new one, and delete {claimed.path}."
+            )
+        found: dict[str, Any] = read_json(path)
+        return found
+
+
 @contextmanager
 def publishing(
     folder: Path,
-    kind: str,
+    kind: Kind,
     provenance: Provenance,
     *,
     prefix: str = "",
@@ -116,7 +128,7 @@ def publishing(
 
     An error removes the hidden folder, unless the run is `resumable`: then finished units stay for `--resume`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    ensure_folder(folder)
     claimed = reopen(folder, resume) if resume else claim(folder, prefix=prefix, name=name, resumable=resumable)
     with claimed:
         yield Building(claimed, kind, provenance)
@@ -127,11 +139,7 @@ def raw_parent(path: Path) -> Parent:
     return Parent(kind="raw", id=path.name, content=hash_file(path))
 
 
-def dataset_parent(run: Run) -> Parent:
+def run_parent(run: Run) -> Parent:
     """A published run as a parent."""
     return Parent(kind=run.manifest.kind, id=run.path.name, content=run.manifest.content)
 
-
-def workspace_ledger(workspace: Workspace) -> Ledger:
-    """The workspace's ledger, made when it is first needed."""
-    return Ledger(workspace.ledger)

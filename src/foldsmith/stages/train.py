@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,9 @@ from foldsmith.errors import IntegrityError, MissingError
 from foldsmith.intervals import as_instants
 from foldsmith.runs.manifest import Parent
 from foldsmith.runs.store import Run, Workspace, write_json
-from foldsmith.stages.cross_validate import CrossValidated, run_folds
 from foldsmith.stages.horizon import HorizonTable, load_closes, load_horizons, load_recipe
 from foldsmith.stages.model_store import RECIPE, StoredModel, read_model, revive, write_model
+from foldsmith.stages.out_of_fold import CrossValidated, events_table, run_folds
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.scores import probability_matrix, scored
@@ -60,7 +60,6 @@ class EnsembleInputs:
 
 
 def train_base(
-    workspace: Workspace,
     dataset: Run,
     model: str,
     horizon: int,
@@ -121,8 +120,6 @@ def train_base(
 
 
 def _trials(fit: Any) -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
     return [asdict(trial) for trial in fit.trials] or [
         {"number": 0, "params": fit.params, "value": None, "state": "complete"}
     ]
@@ -267,7 +264,6 @@ def train_stored(
 
 
 def train_fresh(
-    workspace: Workspace,
     dataset: Run,
     cv: CrossValidateSettings,
     name: str,
@@ -299,7 +295,7 @@ def _finish(
     _write_run(run, trained.stored, recipe, held, trained.validation, trained.metrics)
     scored_rows = _events(inputs.oof).take(trained.oof_rows)
     write_table(
-        _predictions(scored_rows, trained.oof),
+        predictions_table(scored_rows, trained.oof),
         run.path / "predictions" / "meta_out_of_fold.parquet",
         prediction_contract(),
     )
@@ -325,19 +321,18 @@ def _write_run(
     probabilities: np.ndarray[Any, np.dtype[np.float32]],
     metrics: dict[str, Any],
 ) -> None:
-    """The files that every trained model leaves; a saved model is read back and must predict the same bytes."""
+    """The files that every trained model leaves; what cannot be loaded again never becomes a run."""
     write_model(run.path / "model", stored)
     recipe.write(run.path / "model" / RECIPE)
     write_table(
-        _predictions(held, probabilities), run.path / "predictions" / "validation.parquet", prediction_contract()
+        predictions_table(held, probabilities), run.path / "predictions" / "validation.parquet", prediction_contract()
     )
     write_json(run.path / "metrics.json", metrics)
     revive(stored)
 
 
-def _predictions(data: Dataset, P: np.ndarray[Any, np.dtype[np.float32]]) -> pl.DataFrame:
-    from foldsmith.stages.cross_validate import events_table
-
+def predictions_table(data: Dataset, P: np.ndarray[Any, np.dtype[np.float32]]) -> pl.DataFrame:
+    """Rows and their probabilities, as `contracts.prediction_contract` has them."""
     return events_table(data).with_columns(
         pl.Series(name, P[:, i]) for i, name in enumerate(("prob_short", "prob_neutral", "prob_long"))
     )

@@ -91,8 +91,10 @@ def run_units(
     """
     waiting = [unit for unit in units if unit.key not in store]
     for key, result in _finished(waiting, min(workers, len(waiting))):
-        store.save(key, result)
+        # First told (its trials enter the ledger, where a repeat counts once), then kept: a kill between the two
+        # runs the unit again, and nothing tried is ever left uncounted.
         done(key, result)
+        store.save(key, result)
     return {unit.key: store.load(unit.key) for unit in units}
 
 

@@ -1,0 +1,1 @@
+"""The command line: parse, build settings, call a stage, say what was made and what to run next."""

@@ -1,0 +1,116 @@
+"""`foldsmith cv`: phase 3."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from foldsmith.cli.command import (
+    Command,
+    chosen_dataset,
+    open_workspace,
+    provenance,
+    refuse,
+    say,
+    workspace_option,
+)
+from foldsmith.cli.validation_options import STORED, validation_options, validation_settings, worker_count
+from foldsmith.config import DEFAULT_MODELS, CrossValidateSettings, parse_horizons, parse_list
+from foldsmith.errors import SettingError
+
+if TYPE_CHECKING:
+    from foldsmith.runs.store import Run, Workspace
+
+
+@click.command(cls=Command)
+@click.option("--models", default=",".join(DEFAULT_MODELS), show_default=True, help="Base models by name, or all.")
+@click.option("--horizons", default="all", show_default=True, help="Horizons in bars, such as 5,20, or all.")
+@validation_options
+@click.option("--output-dir", type=click.Path(path_type=Path), help="Where CV runs lie.  [default: data/stacking]")
+@click.option("--output-name", help="Name of the CV run; refused if it is taken.  [default: a new id]")
+@click.option("--resume", metavar="ID", help="Go on with a CV run that was stopped, with the settings it has.")
+@click.option("--dry-run", is_flag=True, help="Only say how many fits, how much memory and time.")
+@workspace_option
+@click.pass_context
+def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **flags: Any) -> None:
+    """Phase 3: cross-validate models, store out-of-fold predictions and refitted base models."""
+    workspace = open_workspace(workspace_dir)
+    folder = workspace.stacking if output_dir is None else output_dir
+    workers = worker_count(flags["workers"])
+    if flags["resume"]:
+        refuse(ctx, ["models", "horizons", *STORED[:-1], "output_name", "dry_run"],
+               "a resumed run has the settings it was begun with")
+        dataset, settings = _resumed(workspace, folder, flags["resume"])
+    else:
+        dataset, settings = _fresh(ctx, workspace, flags)
+    if flags["dry_run"]:
+        refuse(ctx, ["output_name"], "a dry run writes nothing")
+        _say_plan(dataset, settings, workers)
+        return
+    from foldsmith.stages.cross_validate import cross_validate
+
+    run = cross_validate(
+        dataset, settings, provenance(workspace), say,
+        folder=folder, name=flags["output_name"], resume=flags["resume"], workers=workers,
+    )
+    _say_done(run, settings, output_dir, workspace_dir)
+
+
+def _fresh(ctx: click.Context, workspace: Workspace, flags: dict[str, Any]) -> tuple[Run, CrossValidateSettings]:
+    from foldsmith.models.catalogue import MODELS, installed, model_class
+
+    validation = validation_settings(ctx)
+    models = parse_list(flags["models"], list(MODELS), "model", every=installed())
+    for name in models:
+        model_class(name)  # an extra that is missing is told now, not after hours
+    dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
+    horizons = parse_horizons(flags["horizons"], dataset.manifest.extra["horizons"])
+    return dataset, CrossValidateSettings(models, horizons, validation)
+
+
+def _resumed(workspace: Workspace, folder: Path, run_id: str) -> tuple[Run, CrossValidateSettings]:
+    from foldsmith.stages.cross_validate import kept_settings
+
+    dataset_id, content, settings = kept_settings(folder, run_id)
+    dataset = workspace.open_run(workspace.datasets, dataset_id)
+    if dataset.manifest.content != content:
+        raise SettingError(
+            f"run {run_id} was begun on dataset {dataset_id} with content {content[:12]}; the dataset there now has "
+            f"{dataset.manifest.content[:12]}. Start a new run."
+        )
+    return dataset, settings
+
+
+def _say_plan(dataset: Run, settings: CrossValidateSettings, workers: int) -> None:
+    from foldsmith.stages.plan import plan_cv
+
+    plan = plan_cv(dataset, settings, workers)
+    say(f"fits: {plan.fits:,} ({plan.described})")
+    say(f"memory: about {plan.memory_bytes / 2**20:,.0f} MiB with {workers} workers")
+    say(f"time: about {plan.seconds / 60:,.1f} min, from one timed fit of each model; nothing was written")
+
+
+def _say_done(run: Run, settings: CrossValidateSettings, output_dir: Path | None, workspace_dir: Path) -> None:
+    from foldsmith.cli.listing import score_line
+    from foldsmith.runs.store import read_json
+
+    for horizon, found in read_json(run.path / "cv_results.json")["horizons"].items():
+        for model, scores in found["models"].items():
+            say(score_line(f"{model} h{horizon} out of fold", scores["oof"]))
+            say(score_line(f"{model} h{horizon} validation", scores["validation"]))
+    say(f"CV Run ID: {run.path.name}")
+    say(f"Results saved to: {run.path / 'cv_results.json'}")
+    say(f"Stacking datasets saved to: {run.path / 'stacking'}")
+    say("Train an ensemble from them:")
+    for horizon in settings.horizons:
+        command = ["python", "scripts/train_model.py", "--model", "stacking", "--horizon", str(horizon)]
+        command += ["--stacking-data", run.path.name, "--meta-learner", "logistic"]
+        if output_dir is not None:
+            command += ["--phase3-output", str(output_dir)]
+        if workspace_dir != Path():
+            command += ["--workspace", str(workspace_dir)]
+        say(f"  {shlex.join(command)}")
+

@@ -1,0 +1,27 @@
+"""`foldsmith`: every command of the workflow."""
+
+from __future__ import annotations
+
+import click
+
+import foldsmith
+from foldsmith.cli.cv import cv
+from foldsmith.cli.evaluate import evaluate
+from foldsmith.cli.pipeline import pipeline
+from foldsmith.cli.predict import predict
+from foldsmith.cli.runs import runs
+from foldsmith.cli.simulate import simulate
+from foldsmith.cli.train import train
+
+
+@click.group()
+@click.version_option(foldsmith.__version__, prog_name="foldsmith")
+def main() -> None:
+    """From raw futures bars to a tested trading model whose out-of-sample numbers can be believed.
+
+    pipeline run -> cv -> train -> evaluate; see README.md for the whole workflow.
+    """
+
+
+for command in (simulate, pipeline, cv, train, evaluate, predict, runs):
+    main.add_command(command)

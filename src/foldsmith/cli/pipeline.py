@@ -1,0 +1,137 @@
+"""`foldsmith pipeline`: phase 1, and a look around the workspace."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from foldsmith.cli.command import (
+    Command,
+    instrument_of,
+    open_workspace,
+    provenance,
+    refuse,
+    say,
+    workspace_option,
+)
+from foldsmith.config import (
+    DEFAULT_HORIZONS,
+    PrepareSettings,
+    parse_horizons,
+    parse_instant,
+    parse_list,
+)
+from foldsmith.errors import FoldsmithError, MissingError
+
+if TYPE_CHECKING:
+    from foldsmith.runs.store import Workspace
+
+
+@click.group()
+def pipeline() -> None:
+    """Phase 1: raw bars -> dataset; and what the workspace holds."""
+
+
+@pipeline.command(cls=Command)
+@click.option("--symbols", required=True, help="Symbols with a file in data/raw, such as MES,CL, or all.")
+@click.option("--timeframe", default="5m", show_default=True, help="Length of a bar, such as 5m, 15m, 1h.")
+@click.option("--timezone", help="Zone of the file's clock, such as America/Chicago.  [default: UTC]")
+@click.option("--stamp", type=click.Choice(["open", "close"]), help="End of the bar that its time stands for.  [default: open]")
+@click.option("--start", help="First instant to use (UTC), such as 2024-01-31.")
+@click.option("--end", help="Instant (UTC) before which bars are used.")
+@click.option("--horizons", default=",".join(map(str, DEFAULT_HORIZONS)), show_default=True, help="Horizons in bars, or all.")
+@click.option("--train-ratio", type=float, default=0.70, show_default=True, help="Share of the training segment.")
+@click.option("--val-ratio", type=float, default=0.15, show_default=True, help="Share of the validation segment.")
+@click.option("--test-ratio", type=float, default=0.15, show_default=True, help="Share of the test segment.")
+@click.option("--k-up", type=float, help="Upper barrier in volatilities over the horizon.  [default: chosen on training rows]")
+@click.option("--k-down", type=float, help="Lower barrier; goes with --k-up.")
+@click.option("--max-bars", type=int, help="Vertical barrier of the one horizon named.  [default: the horizon]")
+@click.option("--yes", is_flag=True, help="Do not ask before starting.")
+@workspace_option
+def run(workspace_dir: Path, symbols: str, yes: bool, **flags: Any) -> None:
+    """Make one dataset for each symbol: bars, features, and labels for each horizon."""
+    workspace = open_workspace(workspace_dir)
+    wanted = _symbols(workspace, symbols)
+    jobs = [(settings_of(symbol, flags), instrument_of(workspace, symbol)) for symbol in wanted]
+    from foldsmith.stages.prepare import prepare, raw_file
+
+    files = [raw_file(workspace, symbol) for symbol in wanted]
+    if not yes and sys.stdin.isatty():
+        for path in files:
+            say(f"{path} ({path.stat().st_size / 2**20:,.1f} MiB)")
+        click.confirm(f"Make {len(files)} dataset(s) in {workspace.datasets}?", default=True, abort=True)
+    failed = []
+    for settings, instrument in jobs:
+        try:
+            made = prepare(workspace, settings, instrument, provenance(workspace), say)
+        except FoldsmithError as error:
+            if len(jobs) == 1:
+                raise
+            failed.append(settings.symbol)
+            click.echo(f"error: {settings.symbol}: {error}", err=True)
+            continue
+        say(f"Dataset ID: {made.id}")
+        say(f"Dataset saved to: {made.path}")
+    if failed:
+        raise FoldsmithError(f"{len(failed)} of {len(jobs)} datasets were not made: {', '.join(failed)}.")
+    say(f"Cross-validate models on it: python scripts/run_cv.py --models xgboost,lightgbm --symbol {wanted[-1]}")
+
+
+def settings_of(symbol: str, flags: dict[str, Any]) -> PrepareSettings:
+    """Phase 1's settings from its flags."""
+    return PrepareSettings(
+        symbol=symbol,
+        timeframe=flags["timeframe"],
+        timezone=flags["timezone"],
+        stamp=flags["stamp"],
+        start=None if flags["start"] is None else parse_instant(flags["start"], "--start"),
+        end=None if flags["end"] is None else parse_instant(flags["end"], "--end"),
+        horizons=parse_horizons(flags["horizons"]),
+        ratios=(flags["train_ratio"], flags["val_ratio"], flags["test_ratio"]),
+        k_up=flags["k_up"],
+        k_down=flags["k_down"],
+        max_bars=flags["max_bars"],
+    )
+
+
+def _symbols(workspace: Workspace, text: str) -> tuple[str, ...]:
+    """Symbols by name; `all` stands for those with raw bars. Whether a named one has any is asked later."""
+    from foldsmith.stages.prepare import raw_symbols
+
+    there = raw_symbols(workspace)
+    if text.strip() == "all" and not there:
+        raise MissingError(f"no raw bars are in {workspace.raw}; copy your files there as SYMBOL_1m.parquet or .csv.")
+    named = [part.strip() for part in text.split(",") if part.strip()]
+    return parse_list(text, [*there, *named], "symbol", every=there)
+
+
+@pipeline.command("list-runs", cls=Command)
+@workspace_option
+def list_runs(workspace_dir: Path) -> None:
+    """List finished datasets, CV runs and models, newest first."""
+    from foldsmith.cli.runs import run_lines
+
+    for line in run_lines(open_workspace(workspace_dir)):
+        say(line)
+
+
+@pipeline.command(cls=Command)
+@workspace_option
+def status(workspace_dir: Path) -> None:
+    """Say what the workspace holds: raw bars, runs, unfinished runs, trials and looks."""
+    from foldsmith.cli.runs import status_lines
+
+    for line in status_lines(open_workspace(workspace_dir)):
+        say(line)
+
+
+@pipeline.command(cls=Command)
+def models() -> None:
+    """List models, ensembles and meta-learners."""
+    from foldsmith.cli.listing import model_lines
+
+    for line in model_lines():
+        say(line)

@@ -1,0 +1,195 @@
+"""`foldsmith train`: phases 2 and 4."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from foldsmith.cli.command import (
+    Command,
+    chosen_dataset,
+    given,
+    open_workspace,
+    provenance,
+    refuse,
+    say,
+    workspace_option,
+)
+from foldsmith.cli.validation_options import STORED, validation_options, validation_settings, worker_count
+from foldsmith.config import (
+    DEFAULT_MODELS,
+    ENSEMBLE_META_LEARNER,
+    CrossValidateSettings,
+    parse_horizons,
+    parse_list,
+)
+from foldsmith.errors import SettingError
+
+if TYPE_CHECKING:
+    from foldsmith.runs.store import Run, Workspace
+
+ENSEMBLE_ONLY = ("base_models", "meta_learner", "stacking_data", "phase3_output")
+
+
+def read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> dict[str, Any]:
+    """Make a TOML file's keys the flags' defaults; returns its [params] table, the model's hyperparameters."""
+    if path is None:
+        return {}
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingError(f"--config {path} cannot be read as TOML: {error}.") from None
+    params = found.pop("params", {})
+    if not isinstance(params, dict):
+        raise SettingError(f"--config {path}: params is no table; write [params] and one hyperparameter a line.")
+    names = {p.opts[0].removeprefix("--").replace("-", "_"): p.name for p in ctx.command.params if p.name != "config"}
+    unknown = [key for key in found if key not in names]
+    if unknown:
+        raise SettingError(f"--config {path} has an unknown key {unknown[0]!r}; there are {', '.join(names)}, params.")
+    ctx.default_map = {str(names[key]): value for key, value in found.items()}
+    return params
+
+
+@click.command(cls=Command)
+@click.option("--config", is_eager=True, callback=read_config, type=click.Path(path_type=Path, dir_okay=False),
+              help="TOML file: flags by name (horizon = 20), and a table [params] of hyperparameters.")
+@click.option("--model", help="A base model or an ensemble (stacking, blending, voting); see --list-models.")
+@click.option("--horizon", type=int, help="Horizon in bars.")
+@click.option("--stacking-data", metavar="CV_RUN_ID", help="Train the ensemble from this CV run's predictions.")
+@click.option("--phase3-output", type=click.Path(path_type=Path), help="Where CV runs lie.  [default: data/stacking]")
+@click.option("--meta-learner", help="logistic or greedy.  [default: logistic]")
+@click.option("--base-models", help="Base models of an ensemble without --stacking-data, by name, or all."
+              f"  [default: {','.join(DEFAULT_MODELS)}]")
+@validation_options
+@click.option("--output-dir", type=click.Path(path_type=Path), help="Where models lie.  [default: experiments/runs]")
+@click.option("--list-models", is_flag=True, help="List models, ensembles and meta-learners, and stop.")
+@workspace_option
+@click.pass_context
+def train(ctx: click.Context, /, workspace_dir: Path, config: dict[str, Any], **flags: Any) -> None:
+    """Phases 2 and 4: train one base model, or an ensemble from stored or fresh out-of-fold predictions."""
+    if flags["list_models"]:
+        from foldsmith.cli.listing import model_lines
+
+        for line in model_lines():
+            say(line)
+        return
+    name, horizon = flags["model"], flags["horizon"]
+    if name is None or horizon is None:
+        raise SettingError(f"{'--model' if name is None else '--horizon'} is missing; see --help and --list-models.")
+    workspace = open_workspace(workspace_dir)
+    folder = workspace.runs if flags["output_dir"] is None else flags["output_dir"]
+    run = _trained(ctx, workspace, name, horizon, config, folder, flags)
+    _say_done(run, flags["output_dir"], workspace_dir)
+
+
+def _trained(
+    ctx: click.Context,
+    workspace: Workspace,
+    name: str,
+    horizon: int,
+    params: dict[str, Any],
+    folder: Path,
+    flags: dict[str, Any],
+) -> Run:
+    from foldsmith.ensembles.catalogue import ENSEMBLES
+    from foldsmith.models.catalogue import MODELS
+
+    if name in MODELS:
+        return _base(ctx, workspace, name, horizon, params, folder, flags)
+    if name not in ENSEMBLES:
+        raise SettingError(f"unknown model {name!r}; there are {', '.join([*MODELS, *ENSEMBLES])}.")
+    if params:
+        raise SettingError(f"[params] of --config does not apply: {name} is an ensemble. Leave it out.")
+    meta_learner = _meta_learner(ctx, name, flags["meta_learner"])
+    if flags["stacking_data"] is None:
+        return _ensemble_from_fresh(ctx, workspace, name, horizon, meta_learner, folder, flags)
+    refuse(ctx, [*STORED, "base_models"], "with --stacking-data it comes from the CV run")
+    from foldsmith.stages.train import train_stored
+
+    return train_stored(
+        workspace, flags["stacking_data"], horizon, name, meta_learner, provenance(workspace), say,
+        phase3_folder=workspace.stacking if flags["phase3_output"] is None else flags["phase3_output"],
+        folder=folder,
+    )
+
+
+def _meta_learner(ctx: click.Context, name: str, chosen: str | None) -> str | None:
+    from foldsmith.ensembles.catalogue import ensemble_class
+    from foldsmith.ensembles.meta_learners import meta_learner_class
+
+    if not ensemble_class(name).needs_meta_learner:
+        refuse(ctx, ["meta_learner"], f"{name} has no meta-learner")
+        return None
+    chosen = ENSEMBLE_META_LEARNER if chosen is None else chosen
+    meta_learner_class(chosen)
+    return chosen
+
+
+def _base(
+    ctx: click.Context,
+    workspace: Workspace,
+    name: str,
+    horizon: int,
+    params: dict[str, Any],
+    folder: Path,
+    flags: dict[str, Any],
+) -> Run:
+    from foldsmith.models.catalogue import make
+    from foldsmith.stages.train import train_base
+
+    refuse(ctx, [*ENSEMBLE_ONLY, "n_splits", "workers"], f"{name} is a base model, fitted once on the training segment")
+    settings = validation_settings(ctx)
+    if params and settings.tune:
+        raise SettingError("--tune does not apply with [params] in --config: they are chosen already. Leave one out.")
+    make(name, seed=settings.seed, **params)  # a wrong hyperparameter is told before any work
+    dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
+    (horizon,) = parse_horizons(str(horizon), dataset.manifest.extra["horizons"])
+    return train_base(dataset, name, horizon, settings, params, provenance(workspace), say, folder=folder)
+
+
+def _ensemble_from_fresh(
+    ctx: click.Context,
+    workspace: Workspace,
+    name: str,
+    horizon: int,
+    meta_learner: str | None,
+    folder: Path,
+    flags: dict[str, Any],
+) -> Run:
+    from foldsmith.models.catalogue import MODELS, installed, model_class
+    from foldsmith.stages.train import train_fresh
+
+    refuse(ctx, ["phase3_output"], "it says where --stacking-data is looked for, which is not given")
+    settings = validation_settings(ctx)
+    listed = flags["base_models"] if given(ctx, "base_models") else ",".join(DEFAULT_MODELS)
+    models = parse_list(listed, list(MODELS), "model", every=installed())
+    for model in models:
+        model_class(model)
+    dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
+    horizons = parse_horizons(str(horizon), dataset.manifest.extra["horizons"])
+    return train_fresh(
+        dataset, CrossValidateSettings(models, horizons, settings), name, meta_learner, provenance(workspace), say,
+        folder=folder, workers=worker_count(flags["workers"]),
+    )
+
+
+def _say_done(run: Run, output_dir: Path | None, workspace_dir: Path) -> None:
+    from foldsmith.cli.listing import score_line
+    from foldsmith.runs.store import read_json
+
+    metrics = read_json(run.path / "metrics.json")
+    if "meta_out_of_fold" in metrics:
+        say(score_line("meta-level out of fold", metrics["meta_out_of_fold"]))
+    say(score_line("validation", metrics["validation"]))
+    say(f"Run ID: {run.path.name}")
+    say(f"Model saved to: {run.path}")
+    command = ["python", "scripts/evaluate_model.py", "--run-id", run.path.name, "--split", "test"]
+    if output_dir is not None:
+        command += ["--runs-dir", str(output_dir)]
+    if workspace_dir != Path():
+        command += ["--workspace", str(workspace_dir)]
+    say(f"Look at the test segment once you have decided: {shlex.join(command)}")

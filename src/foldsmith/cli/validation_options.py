@@ -1,0 +1,57 @@
+"""The cross-validation flags, the same for `cv` and for `train` without stored predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from foldsmith.cli.command import given
+from foldsmith.config import ValidationSettings, default_workers
+from foldsmith.errors import SettingError
+
+_DEFAULTS = ValidationSettings()
+
+OPTIONS = (
+    click.option("--symbol", help="Symbol of the dataset; needed where the workspace holds several."),
+    click.option("--dataset", "dataset_id", help="Dataset run id.  [default: the newest of the symbol]"),
+    click.option("--n-splits", type=int, default=_DEFAULTS.n_splits, show_default=True, help="Purged folds."),
+    click.option("--purge-bars", type=int, default=_DEFAULTS.purge_bars, show_default=True,
+                 help="Bars added to the purge on both sides; the purge itself is always by label end."),
+    click.option("--embargo-bars", type=int, default=None,
+                 help="Bars after a test fold that do not train.  [default: the horizon's vertical barrier]"),
+    click.option("--tune/--no-tune", default=False, help="Search hyperparameters inside each fold's training rows."),
+    click.option("--n-trials", type=int, default=_DEFAULTS.n_trials, show_default=True, help="Trials of each search."),
+    click.option("--sample-weight", type=click.Choice(["none", "uniqueness"]), default=_DEFAULTS.sample_weight,
+                 show_default=True, help="Weights of training rows, computed inside each fold."),
+    click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="All randomness comes from it."),
+    click.option("--workers", type=int, default=None, help="Processes.  [default: the cores of this machine]"),
+)
+
+STORED = ("symbol", "dataset_id", "n_splits", "purge_bars", "embargo_bars", "tune", "n_trials", "sample_weight",
+          "seed", "workers")
+"""Parameters that come from the CV run where stored predictions are used."""
+
+
+def validation_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the flags to a command, in the order of `OPTIONS`."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def validation_settings(ctx: click.Context) -> ValidationSettings:
+    """Settings from the flags; --n-trials without --tune is refused."""
+    values = ctx.params
+    if given(ctx, "n_trials") and not values["tune"]:
+        raise SettingError("--n-trials does not apply without --tune; add --tune or leave it out.")
+    names = ValidationSettings.__dataclass_fields__
+    return ValidationSettings(**{name: values[name] for name in names})
+
+
+def worker_count(workers: int | None) -> int:
+    """The number of processes, by default one a core."""
+    if workers is not None and workers < 1:
+        raise SettingError(f"--workers {workers} is too small; the least is 1.")
+    return default_workers() if workers is None else workers

@@ -1,0 +1,56 @@
+"""Predictions on any bars, from a model's run folder alone: no dataset, no cross-validation run."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from foldsmith.evaluation.metrics import most_probable_signal
+from foldsmith.features import compute as compute_features
+from foldsmith.intervals import as_instants
+from foldsmith.market.readers import read_bars
+from foldsmith.runs.store import Run
+from foldsmith.stages.horizon import feature_matrix
+from foldsmith.stages.model_store import RECIPE, read_model, revive
+from foldsmith.stages.prepare import market_bars
+from foldsmith.stages.recipe import Recipe
+
+
+def predict_bars(model: Run, bars: Path) -> pl.DataFrame:
+    """One row for each bar whose features are all known: datetime (decision time, UTC), probabilities, signal.
+
+    The bars are read, cleaned, resampled and turned into features by the model's own recipe, so that each row
+    equals, to the bit, what an evaluation of the same bars scored. A last bar that is not over yet is left out.
+    """
+    model.verify([f"model/{RECIPE}"])
+    recipe = Recipe.read(model.path / "model" / RECIPE)
+    raw = read_bars(bars, timezone=recipe.timezone, stamp=recipe.stamp)
+    market = market_bars(raw.frame, recipe.instrument, recipe.bar_microseconds)
+    over = as_instants(market.base["close_time"])[-1] >= market.closes
+    matrix = feature_matrix(compute_features(market.bars), recipe.features)
+    rows = np.flatnonzero(np.isfinite(matrix).all(axis=1) & over)
+    P = revive(read_model(model, "model")).predict_proba(matrix[rows])
+    return pl.DataFrame(
+        {
+            "datetime": market.bars["close_time"][rows],
+            "prob_short": P[:, 0],
+            "prob_neutral": P[:, 1],
+            "prob_long": P[:, 2],
+            "signal": most_probable_signal(P),
+        }
+    )
+
+
+def as_csv(predictions: pl.DataFrame) -> str:
+    """The table as CSV text, times in ISO 8601."""
+    return predictions.with_columns(pl.col("datetime").dt.strftime("%Y-%m-%dT%H:%M:%SZ")).write_csv()
+
+
+def as_parquet(predictions: pl.DataFrame) -> bytes:
+    """The table as the bytes of a Parquet file."""
+    content = io.BytesIO()
+    predictions.write_parquet(content)
+    return content.getvalue()
