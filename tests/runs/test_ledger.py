@@ -402,8 +402,11 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_it(path: Path) -> No
         writers = [fork.Process(target=write_for_ever, args=(f"{turn}-{one}",)) for one in range(4)]
         for writer in writers:
             writer.start()
+        until = time.monotonic() + 30
+        while len(os.listdir(accepted)) < 4 * (turn + 1) and time.monotonic() < until:
+            time.sleep(0.002)
         for writer in writers:
-            time.sleep(draw.uniform(0.01, 0.06))
+            time.sleep(draw.uniform(0.0, 0.04))
             os.kill(writer.pid or 0, signal.SIGKILL)
         for writer in writers:
             writer.join()
