@@ -120,7 +120,7 @@ class Classifier(ABC):
         return np.asarray(P / P.sum(axis=1, keepdims=True))
 
     def get_params(self) -> dict[str, Any]:
-        """All that decides the result but the rows: `make(name, **get_params())` is the same model."""
+        """What decides the result but the rows: `make(name, **get_params())` is it."""
         return {"seed": self.seed, **self.params}
 
     @classmethod
@@ -130,12 +130,13 @@ class Classifier(ABC):
 
     def to_files(self) -> dict[str, bytes]:
         """The fitted model as named bytes; equal fits give equal bytes."""
+        n_features = self._fitted_features()
         facts, files = self._dump()
         common = {
             "model": self.name,
             "seed": self.seed,
             "params": self.params,
-            "n_features": self._fitted_features(),
+            "n_features": n_features,
             "best_iteration": self.best_iteration_,
             "classes": list(CLASSES),
         }
@@ -201,7 +202,7 @@ def checked_features(X: Any, n_features: int | None = None) -> Matrix:
         raise DataError(f"X has shape {array.shape}; rows by features are needed.")
     if n_features is not None and array.shape[1] != n_features:
         raise DataError(f"X has {array.shape[1]} features and {n_features} are needed, those of the fit.")
-    # A sum in float64 cannot overflow, so it is finite exactly if all values are; no mask of X's size is made.
+    # A sum in float64 cannot overflow: it is finite if all values are, and no mask of X's size is made.
     if not np.isfinite(array.sum(dtype=np.float64)):
         row, column = np.argwhere(~np.isfinite(array))[0]
         raise DataError(

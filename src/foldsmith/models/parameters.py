@@ -77,6 +77,6 @@ def searched(table: Mapping[str, Parameter], params: Mapping[str, Any]) -> bool:
     """Whether these are the searched parameters, all of them and each within its range."""
     ranges = {name: entry.search for name, entry in table.items() if entry.search is not None}
     return ranges.keys() == params.keys() and all(
-        low <= params[name] <= high and (not table[name].whole or isinstance(params[name], int))
+        isinstance(params[name], int if table[name].whole else (int, float)) and low <= params[name] <= high
         for name, (low, high) in ranges.items()
     )

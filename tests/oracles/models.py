@@ -1,0 +1,76 @@
+"""Slow, obvious twins of foldsmith.models, foldsmith.ensembles and foldsmith.validation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def greedy_weights(P: Any, codes: Any, weight: Any, rounds: int, floor: float = 1e-6) -> list[float]:
+    """Add the model that helps the mean of all additions most; keep the best round."""
+    m = len(P[0]) // 3
+    bag: list[int] = []
+    best, kept = math.inf, [0.0] * m
+    for _ in range(rounds):
+        losses = []
+        for candidate in range(m):
+            tried = [*bag, candidate]
+            loss = total = 0.0
+            for row, code, w in zip(P, codes, weight, strict=True):
+                mean = sum(float(row[3 * k + code]) for k in tried) / len(tried)
+                loss -= w * math.log(max(mean, floor))
+                total += w
+            losses.append(loss / total)
+        bag.append(losses.index(min(losses)))
+        if min(losses) < best:
+            best, kept = min(losses), [bag.count(k) / len(bag) for k in range(m)]
+    return kept
+
+
+def penalised_loss(X: Any, codes: Any, weight: Any, l2: float, coefficients: Any, intercepts: Any) -> float:
+    """Mean log loss of the multinomial model, plus l2 / 2 times the squared coefficients."""
+    loss = total = 0.0
+    for x, code, w in zip(X, codes, weight, strict=True):
+        z = [
+            a + sum(float(b) * float(v) for b, v in zip(row, x, strict=True))
+            for a, row in zip(intercepts, coefficients, strict=True)
+        ]
+        top = max(z)
+        loss += w * (top + math.log(sum(math.exp(v - top) for v in z)) - z[code])
+        total += w
+    return loss / total + l2 / 2 * sum(float(b) ** 2 for row in coefficients for b in row)
+
+
+def may_train(t0: Any, t1: Any, test: Any, bars: Any, embargo: int, purge: int) -> list[int]:
+    """Rows whose label does not meet the widened test span, nor begins in the embargo; bar by bar."""
+    start, end = min(t0[i] for i in test), max(t1[i] for i in test)
+    before = [b for b in bars if b < start]
+    after = [b for b in bars if b > end]
+    first = start if purge == 0 else (before[-purge] if len(before) >= purge else -math.inf)
+    last = end if purge == 0 else (after[purge - 1] if len(after) >= purge else math.inf)
+    until = end if embargo == 0 else (after[embargo - 1] if len(after) >= embargo else math.inf)
+    held = {int(i) for i in test}
+    return [
+        i
+        for i in range(len(t0))
+        if i not in held and not (t0[i] <= last and t1[i] >= first) and not (end < t0[i] <= until)
+    ]
+
+
+def uniqueness(t0: Any, t1: Any, bars: Any) -> list[float]:
+    """Mean over the bars of a label of 1 / (labels alive at that bar), scaled to a mean of 1."""
+    raw = []
+    for a, b in zip(t0, t1, strict=True):
+        alive = [
+            sum(1 for c, d in zip(t0, t1, strict=True) if c <= bar <= d) for bar in bars if a <= bar <= b
+        ]
+        raw.append(sum(1 / n for n in alive) / len(alive))
+    return [value * len(raw) / sum(raw) for value in raw]
+
+
+def walk(nodes: Any, root: int, x: Any) -> list[float]:
+    """The class shares of the leaf that one row falls into."""
+    node = nodes[root]
+    while node["feature"] >= 0:
+        node = nodes[node["left"] if float(x[node["feature"]]) <= node["threshold"] else node["right"]]
+    return [float(share) for share in node["shares"]]
