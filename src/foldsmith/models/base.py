@@ -112,7 +112,7 @@ class Classifier(ABC):
         return self
 
     def predict_proba(self, X: Matrix) -> Probabilities:
-        """float64 (n, 3), class order -1, 0, 1; rows add up to 1. DataError for values that are not finite."""
+        """float64 (n, 3), class order -1, 0, 1; rows add up to 1. DataError for values not finite."""
         features = checked_features(X, self._fitted_features())
         if len(features) == 0:
             return np.empty((0, len(CLASSES)))
