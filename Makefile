@@ -18,7 +18,7 @@ demo: $(STAMP)  ## the whole workflow on a simulated market; leaves a report
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
 
 test: $(STAMP)  ## the tests, in under 8 minutes on 2 cores
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(STAMP)  ## lint, format, strict types, import layers
 	$(BIN)/ruff check .
@@ -27,10 +27,10 @@ check: $(STAMP)  ## lint, format, strict types, import layers
 	$(BIN)/lint-imports
 
 proof: $(STAMP)  ## the long statistical and end-to-end proofs
-	$(BIN)/python -m pytest -m proof -n 2 --dist worksteal
+	$(BIN)/python -m pytest -m proof -n 2 --dist loadgroup
 
 audit: $(STAMP)  ## the proofs of "nothing leaks": overlaps, causality, sealed rows, markets without edge
-	$(BIN)/python -m pytest -m "proof or not proof" -n 2 --dist worksteal tests/properties
+	$(BIN)/python -m pytest -m "proof or not proof" -n 2 --dist loadgroup tests/properties
 
 bench: $(STAMP)  ## headline numbers, each against a named peer in the same run
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

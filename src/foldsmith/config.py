@@ -55,10 +55,14 @@ class PrepareSettings:
                 f"{self.ratios[2]:g}; they must be positive and add up to 1, not {sum(self.ratios):g}."
             )
         if (self.k_up is None) != (self.k_down is None):
-            raise SettingError("--k-up and --k-down go together: give both, or neither to have the width chosen.")
+            raise SettingError(
+                "--k-up and --k-down go together: give both, or neither to have the width chosen."
+            )
         for flag, width in (("--k-up", self.k_up), ("--k-down", self.k_down)):
             if width is not None and not 0 < width < 100:
-                raise SettingError(f"{flag} {width:g} is no barrier width; give a number above 0 and below 100.")
+                raise SettingError(
+                    f"{flag} {width:g} is no barrier width; give a number above 0 and below 100."
+                )
         if self.max_bars is not None:
             if len(self.horizons) > 1:
                 raise SettingError(
@@ -101,7 +105,9 @@ class ValidationSettings:
             if value is not None and value < least:
                 raise SettingError(f"{flag} {value} is too small; the least is {least}.")
         if self.sample_weight not in ("none", "uniqueness"):
-            raise SettingError(f"--sample-weight {self.sample_weight!r} is unknown; there are none and uniqueness.")
+            raise SettingError(
+                f"--sample-weight {self.sample_weight!r} is unknown; there are none and uniqueness."
+            )
 
     def embargo(self, max_bars: int) -> int:
         """Embargo in bars for a label with this vertical barrier."""
@@ -150,7 +156,9 @@ def parse_horizons(text: str, known: Sequence[int] | None = None) -> tuple[int, 
     try:
         horizons = tuple(int(part) for part in parts)
     except ValueError:
-        raise SettingError(f"horizons {text!r} must be whole numbers of bars, such as 5,10,20 (or all).") from None
+        raise SettingError(
+            f"horizons {text!r} must be whole numbers of bars, such as 5,10,20 (or all)."
+        ) from None
     _check_horizons(horizons)
     for horizon in horizons:
         if known is not None and horizon not in known:
@@ -166,7 +174,9 @@ def parse_instant(text: str, flag: str) -> datetime:
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise SettingError(f"{flag} {text!r} is no date; write 2024-01-31 or 2024-01-31T14:30 (UTC).") from None
+        raise SettingError(
+            f"{flag} {text!r} is no date; write 2024-01-31 or 2024-01-31T14:30 (UTC)."
+        ) from None
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 

@@ -45,7 +45,9 @@ class Contract:
         where = f"{self.name} table{f' ({source})' if source else ''}"
         missing = [name for name in self.columns if name not in frame.columns]
         if missing:
-            raise DataError(f"{where}: column {missing[0]!r} is missing; it has {', '.join(frame.columns) or 'none'}.")
+            raise DataError(
+                f"{where}: column {missing[0]!r} is missing; it has {', '.join(frame.columns) or 'none'}."
+            )
         for name, column in self.columns.items():
             self._check_column(frame[name], column, where)
         key = frame[self.key]
@@ -63,11 +65,15 @@ class Contract:
         if series.dtype != column.dtype:
             raise DataError(f"{where}: column {name!r} has type {series.dtype}; {column.dtype} is needed.")
         if not column.nullable and series.null_count():
-            raise DataError(f"{where}: column {name!r} has {series.null_count()} empty values; none is allowed.")
+            raise DataError(
+                f"{where}: column {name!r} has {series.null_count()} empty values; none is allowed."
+            )
         if series.dtype.is_float() and column.finite and not bool(series.drop_nulls().is_finite().all()):
             raise DataError(f"{where}: column {name!r} holds a value that is not finite.")
         if column.positive and bool((series.drop_nulls() <= 0).any()):
-            raise DataError(f"{where}: column {name!r} holds {series.min()!r}; only values above 0 are allowed.")
+            raise DataError(
+                f"{where}: column {name!r} holds {series.min()!r}; only values above 0 are allowed."
+            )
         if column.allowed and not bool(series.drop_nulls().is_in(list(column.allowed)).all()):
             strange = series.filter(~series.is_in(list(column.allowed)))[0]
             raise DataError(f"{where}: column {name!r} holds {strange!r}; allowed are {column.allowed}.")
@@ -80,7 +86,10 @@ def _zero_of(series: pl.Series) -> Any:
 
 
 _OHLC_RULES = (
-    ("high must be at least open, close and low", pl.col("high") >= pl.max_horizontal("open", "close", "low")),
+    (
+        "high must be at least open, close and low",
+        pl.col("high") >= pl.max_horizontal("open", "close", "low"),
+    ),
     ("low must be at most open and close", pl.col("low") <= pl.min_horizontal("open", "close")),
 )
 
@@ -124,8 +133,10 @@ LABELS = Contract(
     key="datetime",
     rules=(
         ("a label must not end before it begins", pl.col("label_end") >= pl.col("datetime")),
-        ("barriers must lie on their own side of the entry",
-         (pl.col("upper") > pl.col("entry")) & (pl.col("lower") < pl.col("entry"))),
+        (
+            "barriers must lie on their own side of the entry",
+            (pl.col("upper") > pl.col("entry")) & (pl.col("lower") < pl.col("entry")),
+        ),
     ),
 )
 """Triple-barrier labels of one horizon, one row per kept event."""
@@ -151,9 +162,15 @@ def oof_contract(models: Sequence[str]) -> Contract:
     for model in models:
         names = probability_columns(model)
         columns |= {name: Column(pl.Float32) for name in names}
-        rules.append((f"probabilities of {model} must add up to 1", (pl.sum_horizontal(names) - 1).abs() < 1e-4))
-        rules.append((f"probabilities of {model} must lie in [0, 1]", pl.all_horizontal(
-            pl.col(name).is_between(0, 1) for name in names)))
+        rules.append(
+            (f"probabilities of {model} must add up to 1", (pl.sum_horizontal(names) - 1).abs() < 1e-4)
+        )
+        rules.append(
+            (
+                f"probabilities of {model} must lie in [0, 1]",
+                pl.all_horizontal(pl.col(name).is_between(0, 1) for name in names),
+            )
+        )
     return Contract("stacking dataset", columns, key="datetime", rules=tuple(rules))
 
 

@@ -40,3 +40,9 @@ class IntegrityError(FoldsmithError, ValueError):
 
 class MissingExtraError(FoldsmithError, ImportError):
     """An optional library is needed and not installed; the message names the extra."""
+
+
+class StoppedError(FoldsmithError):
+    """Work that the user stopped and can go on with; the message says how."""
+
+    exit_code = 130

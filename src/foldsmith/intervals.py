@@ -37,7 +37,9 @@ def as_instants(values: Any, name: str = "values") -> Instants:
         array = np.asarray([np.datetime64(_naive_utc(v), "us") for v in array], dtype="datetime64[us]")
     if array.dtype.kind == "M":
         if np.isnat(array).any():
-            raise DataError(f"{name} holds {int(np.isnat(array).sum())} missing instants; every row needs one.")
+            raise DataError(
+                f"{name} holds {int(np.isnat(array).sum())} missing instants; every row needs one."
+            )
         return array.astype("datetime64[us]").astype(np.int64)
     if array.dtype.kind in "iu":
         return array.astype(np.int64)

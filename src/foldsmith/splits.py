@@ -123,7 +123,9 @@ def cut_instants(closes: Any, ratios: Sequence[float]) -> tuple[int, int]:
     return int(instants[max(first, 0)]), int(instants[max(second, first + 1)])
 
 
-def holdout(t0: Any, t1: Any, cuts: tuple[int, int], *, embargo: Any, purge: Any = 0, bars: Any = None) -> Segments:
+def holdout(
+    t0: Any, t1: Any, cuts: tuple[int, int], *, embargo: Any, purge: Any = 0, bars: Any = None
+) -> Segments:
     """Split rows into training (t0 <= cuts[0]), validation and test (t0 > cuts[1]), purged where labels cross a cut.
 
     Each later segment is a test block for all earlier ones: a training row whose label meets the span of the
@@ -141,11 +143,15 @@ def holdout(t0: Any, t1: Any, cuts: tuple[int, int], *, embargo: Any, purge: Any
     training = training[beside_test[training] & beside_validation[training]]
     for name, rows in (("training", training), ("validation", validation), ("test", test)):
         if len(rows) == 0:
-            raise DataError(f"the {name} segment is empty after purging; more bars or other ratios are needed.")
+            raise DataError(
+                f"the {name} segment is empty after purging; more bars or other ratios are needed."
+            )
     return Segments(training, validation, test)
 
 
-def purged_tail(t0: Any, t1: Any, share: float, *, embargo: Any, purge: Any = 0, bars: Any = None) -> tuple[Rows, Rows]:
+def purged_tail(
+    t0: Any, t1: Any, share: float, *, embargo: Any, purge: Any = 0, bars: Any = None
+) -> tuple[Rows, Rows]:
     """Split rows into a head to fit on and the last `share` of them to score, the head purged against the tail.
 
     Used for early stopping and tuning inside a fold's own training rows, which may have a hole where its test

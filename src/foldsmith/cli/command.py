@@ -35,7 +35,7 @@ class Command(click.Command):
             click.echo(f"error: {error}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("\nstopped by Ctrl-C; finished runs are whole, and nothing half-made is visible.", err=True)
+            click.echo("\nerror: stopped by Ctrl-C; nothing of this run is left. Run again.", err=True)
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             # The reader of our output (head, less) has seen enough.
@@ -101,7 +101,9 @@ def chosen_dataset(workspace: Workspace, run_id: str | None, symbol: str | None)
     dataset = workspace.open_run(workspace.datasets, run_id)
     found = dataset.manifest.extra.get("symbol")
     if symbol is not None and symbol != found:
-        raise SettingError(f"dataset {run_id} is of {found}, not of {symbol}; leave out --symbol or --dataset.")
+        raise SettingError(
+            f"dataset {run_id} is of {found}, not of {symbol}; leave out --symbol or --dataset."
+        )
     return dataset
 
 

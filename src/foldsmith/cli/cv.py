@@ -26,12 +26,18 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.option("--models", default=",".join(DEFAULT_MODELS), show_default=True, help="Base models by name, or all.")
+@click.option(
+    "--models", default=",".join(DEFAULT_MODELS), show_default=True, help="Base models by name, or all."
+)
 @click.option("--horizons", default="all", show_default=True, help="Horizons in bars, such as 5,20, or all.")
 @validation_options
-@click.option("--output-dir", type=click.Path(path_type=Path), help="Where CV runs lie.  [default: data/stacking]")
+@click.option(
+    "--output-dir", type=click.Path(path_type=Path), help="Where CV runs lie.  [default: data/stacking]"
+)
 @click.option("--output-name", help="Name of the CV run; refused if it is taken.  [default: a new id]")
-@click.option("--resume", metavar="ID", help="Go on with a CV run that was stopped, with the settings it has.")
+@click.option(
+    "--resume", metavar="ID", help="Go on with a CV run that was stopped, with the settings it has."
+)
 @click.option("--dry-run", is_flag=True, help="Only say how many fits, how much memory and time.")
 @workspace_option
 @click.pass_context
@@ -41,8 +47,11 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
     folder = workspace.stacking if output_dir is None else output_dir
     workers = worker_count(flags["workers"])
     if flags["resume"]:
-        refuse(ctx, ["models", "horizons", *STORED[:-1], "output_name", "dry_run"],
-               "a resumed run has the settings it was begun with")
+        refuse(
+            ctx,
+            ["models", "horizons", *STORED[:-1], "output_name", "dry_run"],
+            "a resumed run has the settings it was begun with",
+        )
         dataset, settings = _resumed(workspace, folder, flags["resume"])
     else:
         dataset, settings = _fresh(ctx, workspace, flags)
@@ -53,13 +62,21 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
     from foldsmith.stages.cross_validate import cross_validate
 
     run = cross_validate(
-        dataset, settings, provenance(workspace), say,
-        folder=folder, name=flags["output_name"], resume=flags["resume"], workers=workers,
+        dataset,
+        settings,
+        provenance(workspace),
+        say,
+        folder=folder,
+        name=flags["output_name"],
+        resume=flags["resume"],
+        workers=workers,
     )
     _say_done(run, settings, output_dir, workspace_dir)
 
 
-def _fresh(ctx: click.Context, workspace: Workspace, flags: dict[str, Any]) -> tuple[Run, CrossValidateSettings]:
+def _fresh(
+    ctx: click.Context, workspace: Workspace, flags: dict[str, Any]
+) -> tuple[Run, CrossValidateSettings]:
     from foldsmith.models.catalogue import MODELS, installed, model_class
 
     validation = validation_settings(ctx)
@@ -93,7 +110,9 @@ def _say_plan(dataset: Run, settings: CrossValidateSettings, workers: int) -> No
     say(f"time: about {plan.seconds / 60:,.1f} min, from one timed fit of each model; nothing was written")
 
 
-def _say_done(run: Run, settings: CrossValidateSettings, output_dir: Path | None, workspace_dir: Path) -> None:
+def _say_done(
+    run: Run, settings: CrossValidateSettings, output_dir: Path | None, workspace_dir: Path
+) -> None:
     from foldsmith.cli.listing import score_line
     from foldsmith.runs.store import read_json
 
@@ -113,4 +132,3 @@ def _say_done(run: Run, settings: CrossValidateSettings, output_dir: Path | None
         if workspace_dir != Path():
             command += ["--workspace", str(workspace_dir)]
         say(f"  {shlex.join(command)}")
-

@@ -13,7 +13,9 @@ from foldsmith.cli.command import Command, open_workspace, provenance, say, work
 @click.command(cls=Command)
 @click.option("--run-id", required=True, help="Run id of a trained model.")
 @click.option("--split", type=click.Choice(["test", "validation"]), required=True, help="Segment to open.")
-@click.option("--runs-dir", type=click.Path(path_type=Path), help="Where models lie.  [default: experiments/runs]")
+@click.option(
+    "--runs-dir", type=click.Path(path_type=Path), help="Where models lie.  [default: experiments/runs]"
+)
 @workspace_option
 def evaluate(run_id: str, split: str, runs_dir: Path | None, workspace_dir: Path) -> None:
     """Phase 5: score and trade a model on a held-out segment; the look is counted in the ledger."""

@@ -16,7 +16,9 @@ def model_lines() -> Iterator[str]:
     for name, model in MODELS.items():
         missing = "" if name in installed() else f'  (not installed: pip install "foldsmith[{model.extra}]")'
         yield f"  {name:<14} {first_line(model.__doc__)}{missing}"
-        yield "                 " + ", ".join(f"{key}={entry.default}" for key, entry in model.parameters.items())
+        yield "                 " + ", ".join(
+            f"{key}={entry.default}" for key, entry in model.parameters.items()
+        )
     yield "ensembles:"
     for name, ensemble in ENSEMBLES.items():
         yield f"  {name:<14} {first_line(ensemble.__doc__)}"

@@ -13,7 +13,6 @@ from foldsmith.cli.command import (
     instrument_of,
     open_workspace,
     provenance,
-    refuse,
     say,
     workspace_option,
 )
@@ -39,16 +38,35 @@ def pipeline() -> None:
 @click.option("--symbols", required=True, help="Symbols with a file in data/raw, such as MES,CL, or all.")
 @click.option("--timeframe", default="5m", show_default=True, help="Length of a bar, such as 5m, 15m, 1h.")
 @click.option("--timezone", help="Zone of the file's clock, such as America/Chicago.  [default: UTC]")
-@click.option("--stamp", type=click.Choice(["open", "close"]), help="End of the bar that its time stands for.  [default: open]")
+@click.option(
+    "--stamp",
+    type=click.Choice(["open", "close"]),
+    help="End of the bar that its time stands for.  [default: open]",
+)
 @click.option("--start", help="First instant to use (UTC), such as 2024-01-31.")
 @click.option("--end", help="Instant (UTC) before which bars are used.")
-@click.option("--horizons", default=",".join(map(str, DEFAULT_HORIZONS)), show_default=True, help="Horizons in bars, or all.")
-@click.option("--train-ratio", type=float, default=0.70, show_default=True, help="Share of the training segment.")
-@click.option("--val-ratio", type=float, default=0.15, show_default=True, help="Share of the validation segment.")
+@click.option(
+    "--horizons",
+    default=",".join(map(str, DEFAULT_HORIZONS)),
+    show_default=True,
+    help="Horizons in bars, or all.",
+)
+@click.option(
+    "--train-ratio", type=float, default=0.70, show_default=True, help="Share of the training segment."
+)
+@click.option(
+    "--val-ratio", type=float, default=0.15, show_default=True, help="Share of the validation segment."
+)
 @click.option("--test-ratio", type=float, default=0.15, show_default=True, help="Share of the test segment.")
-@click.option("--k-up", type=float, help="Upper barrier in volatilities over the horizon.  [default: chosen on training rows]")
+@click.option(
+    "--k-up",
+    type=float,
+    help="Upper barrier in volatilities over the horizon.  [default: chosen on training rows]",
+)
 @click.option("--k-down", type=float, help="Lower barrier; goes with --k-up.")
-@click.option("--max-bars", type=int, help="Vertical barrier of the one horizon named.  [default: the horizon]")
+@click.option(
+    "--max-bars", type=int, help="Vertical barrier of the one horizon named.  [default: the horizon]"
+)
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @workspace_option
 def run(workspace_dir: Path, symbols: str, yes: bool, **flags: Any) -> None:
@@ -77,7 +95,9 @@ def run(workspace_dir: Path, symbols: str, yes: bool, **flags: Any) -> None:
         say(f"Dataset saved to: {made.path}")
     if failed:
         raise FoldsmithError(f"{len(failed)} of {len(jobs)} datasets were not made: {', '.join(failed)}.")
-    say(f"Cross-validate models on it: python scripts/run_cv.py --models xgboost,lightgbm --symbol {wanted[-1]}")
+    say(
+        f"Cross-validate models on it: python scripts/run_cv.py --models xgboost,lightgbm --symbol {wanted[-1]}"
+    )
 
 
 def settings_of(symbol: str, flags: dict[str, Any]) -> PrepareSettings:
@@ -103,7 +123,9 @@ def _symbols(workspace: Workspace, text: str) -> tuple[str, ...]:
 
     there = raw_symbols(workspace)
     if text.strip() == "all" and not there:
-        raise MissingError(f"no raw bars are in {workspace.raw}; copy your files there as SYMBOL_1m.parquet or .csv.")
+        raise MissingError(
+            f"no raw bars are in {workspace.raw}; copy your files there as SYMBOL_1m.parquet or .csv."
+        )
     named = [part.strip() for part in text.split(",") if part.strip()]
     return parse_list(text, [*there, *named], "symbol", every=there)
 

@@ -14,9 +14,17 @@ ENDINGS = (".parquet", ".csv")
 
 @click.command(cls=Command)
 @click.option("--run-id", required=True, help="Run id of a trained model.")
-@click.option("--bars", required=True, type=click.Path(path_type=Path), help="Bars as in data/raw: CSV or Parquet.")
-@click.option("--output", type=click.Path(path_type=Path), help="File to write, .parquet or .csv.  [default: CSV on stdout]")
-@click.option("--runs-dir", type=click.Path(path_type=Path), help="Where models lie.  [default: experiments/runs]")
+@click.option(
+    "--bars", required=True, type=click.Path(path_type=Path), help="Bars as in data/raw: CSV or Parquet."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write, .parquet or .csv.  [default: CSV on stdout]",
+)
+@click.option(
+    "--runs-dir", type=click.Path(path_type=Path), help="Where models lie.  [default: experiments/runs]"
+)
 @workspace_option
 def predict(run_id: str, bars: Path, output: Path | None, runs_dir: Path | None, workspace_dir: Path) -> None:
     """Predict bars from a trained model's run folder alone; one row for each bar with all features known."""

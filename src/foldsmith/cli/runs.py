@@ -72,7 +72,11 @@ def run_lines(workspace: Workspace) -> Iterator[str]:
                 yield f"damaged  {name}  {error}"
                 continue
             extra = manifest.extra
-            parts = [f"{key} {_short(extra[key])}" for key in ("model", "models", "horizon", "horizons", "timeframe") if key in extra]
+            parts = [
+                f"{key} {_short(extra[key])}"
+                for key in ("model", "models", "horizon", "horizons", "timeframe")
+                if key in extra
+            ]
             yield f"{manifest.kind:<8} {name}  {extra.get('symbol', ''):<5} {'  '.join(parts)}"
     if empty:
         yield "no run is there yet; begin with: ./pipeline run --symbols SYMBOL"
@@ -111,7 +115,9 @@ def _find(workspace: Workspace, run_id: str) -> Run:
         if run_id in _published(folder):
             return workspace.open_run(folder, run_id)
     newest = [name for folder in _folders(workspace) for name in _published(folder)[:3]]
-    raise MissingError(f"run {run_id!r:.80} is not in {workspace.root}; there are {', '.join(newest) or 'no runs'}.")
+    raise MissingError(
+        f"run {run_id!r:.80} is not in {workspace.root}; there are {', '.join(newest) or 'no runs'}."
+    )
 
 
 def _short(value: object) -> str:

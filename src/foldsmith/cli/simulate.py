@@ -11,7 +11,9 @@ from foldsmith.cli.command import Command, instrument_of, open_workspace, say, w
 
 
 @click.command(cls=Command)
-@click.option("--symbol", default="MES", show_default=True, help="Instrument whose tick, costs and hours it has.")
+@click.option(
+    "--symbol", default="MES", show_default=True, help="Instrument whose tick, costs and hours it has."
+)
 @click.option("--sessions", type=int, default=250, show_default=True, help="Trading days.")
 @click.option("--edge", type=float, default=0.0, show_default=True, help="Planted edge: 0 none, 0.05 strong.")
 @click.option("--seed", type=int, default=42, show_default=True, help="All randomness comes from it.")

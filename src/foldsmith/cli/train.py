@@ -45,27 +45,49 @@ def read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> di
         raise SettingError(f"--config {path} cannot be read as TOML: {error}.") from None
     params = found.pop("params", {})
     if not isinstance(params, dict):
-        raise SettingError(f"--config {path}: params is no table; write [params] and one hyperparameter a line.")
-    names = {p.opts[0].removeprefix("--").replace("-", "_"): p.name for p in ctx.command.params if p.name != "config"}
+        raise SettingError(
+            f"--config {path}: params is no table; write [params] and one hyperparameter a line."
+        )
+    names = {
+        p.opts[0].removeprefix("--").replace("-", "_"): p.name
+        for p in ctx.command.params
+        if p.name != "config"
+    }
     unknown = [key for key in found if key not in names]
     if unknown:
-        raise SettingError(f"--config {path} has an unknown key {unknown[0]!r}; there are {', '.join(names)}, params.")
+        raise SettingError(
+            f"--config {path} has an unknown key {unknown[0]!r}; there are {', '.join(names)}, params."
+        )
     ctx.default_map = {str(names[key]): value for key, value in found.items()}
     return params
 
 
 @click.command(cls=Command)
-@click.option("--config", is_eager=True, callback=read_config, type=click.Path(path_type=Path, dir_okay=False),
-              help="TOML file: flags by name (horizon = 20), and a table [params] of hyperparameters.")
+@click.option(
+    "--config",
+    is_eager=True,
+    callback=read_config,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="TOML file: flags by name (horizon = 20), and a table [params] of hyperparameters.",
+)
 @click.option("--model", help="A base model or an ensemble (stacking, blending, voting); see --list-models.")
 @click.option("--horizon", type=int, help="Horizon in bars.")
-@click.option("--stacking-data", metavar="CV_RUN_ID", help="Train the ensemble from this CV run's predictions.")
-@click.option("--phase3-output", type=click.Path(path_type=Path), help="Where CV runs lie.  [default: data/stacking]")
+@click.option(
+    "--stacking-data", metavar="CV_RUN_ID", help="Train the ensemble from this CV run's predictions."
+)
+@click.option(
+    "--phase3-output", type=click.Path(path_type=Path), help="Where CV runs lie.  [default: data/stacking]"
+)
 @click.option("--meta-learner", help="logistic or greedy.  [default: logistic]")
-@click.option("--base-models", help="Base models of an ensemble without --stacking-data, by name, or all."
-              f"  [default: {','.join(DEFAULT_MODELS)}]")
+@click.option(
+    "--base-models",
+    help="Base models of an ensemble without --stacking-data, by name, or all."
+    f"  [default: {','.join(DEFAULT_MODELS)}]",
+)
 @validation_options
-@click.option("--output-dir", type=click.Path(path_type=Path), help="Where models lie.  [default: experiments/runs]")
+@click.option(
+    "--output-dir", type=click.Path(path_type=Path), help="Where models lie.  [default: experiments/runs]"
+)
 @click.option("--list-models", is_flag=True, help="List models, ensembles and meta-learners, and stop.")
 @workspace_option
 @click.pass_context
@@ -79,7 +101,9 @@ def train(ctx: click.Context, /, workspace_dir: Path, config: dict[str, Any], **
         return
     name, horizon = flags["model"], flags["horizon"]
     if name is None or horizon is None:
-        raise SettingError(f"{'--model' if name is None else '--horizon'} is missing; see --help and --list-models.")
+        raise SettingError(
+            f"{'--model' if name is None else '--horizon'} is missing; see --help and --list-models."
+        )
     workspace = open_workspace(workspace_dir)
     folder = workspace.runs if flags["output_dir"] is None else flags["output_dir"]
     run = _trained(ctx, workspace, name, horizon, config, folder, flags)
@@ -111,7 +135,13 @@ def _trained(
     from foldsmith.stages.train import train_stored
 
     return train_stored(
-        workspace, flags["stacking_data"], horizon, name, meta_learner, provenance(workspace), say,
+        workspace,
+        flags["stacking_data"],
+        horizon,
+        name,
+        meta_learner,
+        provenance(workspace),
+        say,
         phase3_folder=workspace.stacking if flags["phase3_output"] is None else flags["phase3_output"],
         folder=folder,
     )
@@ -141,10 +171,16 @@ def _base(
     from foldsmith.models.catalogue import make
     from foldsmith.stages.train import train_base
 
-    refuse(ctx, [*ENSEMBLE_ONLY, "n_splits", "workers"], f"{name} is a base model, fitted once on the training segment")
+    refuse(
+        ctx,
+        [*ENSEMBLE_ONLY, "n_splits", "workers"],
+        f"{name} is a base model, fitted once on the training segment",
+    )
     settings = validation_settings(ctx)
     if params and settings.tune:
-        raise SettingError("--tune does not apply with [params] in --config: they are chosen already. Leave one out.")
+        raise SettingError(
+            "--tune does not apply with [params] in --config: they are chosen already. Leave one out."
+        )
     make(name, seed=settings.seed, **params)  # a wrong hyperparameter is told before any work
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     (horizon,) = parse_horizons(str(horizon), dataset.manifest.extra["horizons"])
@@ -172,8 +208,14 @@ def _ensemble_from_fresh(
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     horizons = parse_horizons(str(horizon), dataset.manifest.extra["horizons"])
     return train_fresh(
-        dataset, CrossValidateSettings(models, horizons, settings), name, meta_learner, provenance(workspace), say,
-        folder=folder, workers=worker_count(flags["workers"]),
+        dataset,
+        CrossValidateSettings(models, horizons, settings),
+        name,
+        meta_learner,
+        provenance(workspace),
+        say,
+        folder=folder,
+        workers=worker_count(flags["workers"]),
     )
 
 

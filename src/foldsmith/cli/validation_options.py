@@ -17,20 +17,52 @@ OPTIONS = (
     click.option("--symbol", help="Symbol of the dataset; needed where the workspace holds several."),
     click.option("--dataset", "dataset_id", help="Dataset run id.  [default: the newest of the symbol]"),
     click.option("--n-splits", type=int, default=_DEFAULTS.n_splits, show_default=True, help="Purged folds."),
-    click.option("--purge-bars", type=int, default=_DEFAULTS.purge_bars, show_default=True,
-                 help="Bars added to the purge on both sides; the purge itself is always by label end."),
-    click.option("--embargo-bars", type=int, default=None,
-                 help="Bars after a test fold that do not train.  [default: the horizon's vertical barrier]"),
-    click.option("--tune/--no-tune", default=False, help="Search hyperparameters inside each fold's training rows."),
-    click.option("--n-trials", type=int, default=_DEFAULTS.n_trials, show_default=True, help="Trials of each search."),
-    click.option("--sample-weight", type=click.Choice(["none", "uniqueness"]), default=_DEFAULTS.sample_weight,
-                 show_default=True, help="Weights of training rows, computed inside each fold."),
-    click.option("--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="All randomness comes from it."),
-    click.option("--workers", type=int, default=None, help="Processes.  [default: the cores of this machine]"),
+    click.option(
+        "--purge-bars",
+        type=int,
+        default=_DEFAULTS.purge_bars,
+        show_default=True,
+        help="Bars added to the purge on both sides; the purge itself is always by label end.",
+    ),
+    click.option(
+        "--embargo-bars",
+        type=int,
+        default=None,
+        help="Bars after a test fold that do not train.  [default: the horizon's vertical barrier]",
+    ),
+    click.option(
+        "--tune/--no-tune", default=False, help="Search hyperparameters inside each fold's training rows."
+    ),
+    click.option(
+        "--n-trials", type=int, default=_DEFAULTS.n_trials, show_default=True, help="Trials of each search."
+    ),
+    click.option(
+        "--sample-weight",
+        type=click.Choice(["none", "uniqueness"]),
+        default=_DEFAULTS.sample_weight,
+        show_default=True,
+        help="Weights of training rows, computed inside each fold.",
+    ),
+    click.option(
+        "--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="All randomness comes from it."
+    ),
+    click.option(
+        "--workers", type=int, default=None, help="Processes.  [default: the cores of this machine]"
+    ),
 )
 
-STORED = ("symbol", "dataset_id", "n_splits", "purge_bars", "embargo_bars", "tune", "n_trials", "sample_weight",
-          "seed", "workers")
+STORED = (
+    "symbol",
+    "dataset_id",
+    "n_splits",
+    "purge_bars",
+    "embargo_bars",
+    "tune",
+    "n_trials",
+    "sample_weight",
+    "seed",
+    "workers",
+)
 """Parameters that come from the CV run where stored predictions are used."""
 
 

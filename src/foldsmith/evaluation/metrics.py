@@ -29,7 +29,8 @@ def score(y: Any, P: Any, weight: Any = None, base_rate: Any = None) -> dict[str
 
     y : (n,) of -1, 0, 1; P : (n, 3); weight : (n,) positive or None; base_rate : (3,), or (n, 3) where
     folds differ: class shares of the TRAINING rows, the constant forecast that every `*_base` score is of
-    (null without it). The scores at the top are of equal weights; where weights differ from 1, `weighted` holds the same scores under them.
+    (null without it). The scores at the top are of equal weights; where weights differ from 1, `weighted`
+    holds the same scores under them.
     A three-class log loss can beat the base rate without any edge, as volatility alone tells hits from
     time-outs: edge shows in the direction scores. Probabilities below 1.2e-7 count as that much. Raises
     DataError.

@@ -69,7 +69,9 @@ def checked(y: Any, P: Any, weight: Any = None, base_rate: Any = None) -> Scored
         raise DataError(
             f"probabilities have shape {probabilities.shape}; {(len(labels), len(CLASSES))} is needed."
         )
-    return Scored(code, _distribution(probabilities), _weights(weight, len(labels)), _base(base_rate, len(labels)))
+    return Scored(
+        code, _distribution(probabilities), _weights(weight, len(labels)), _base(base_rate, len(labels))
+    )
 
 
 def _distribution(P: Floats) -> Floats:

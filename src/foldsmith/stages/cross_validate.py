@@ -36,7 +36,9 @@ def cross_validate(
     """Make (or resume) and publish one CV run in `folder`."""
     tables = load_horizons(dataset, settings.horizons, settings.validation)
     with publishing(folder, "cv", provenance, name=name, resume=resume, resumable=True) as run:
-        run.keep_settings({**parameters(settings), "dataset": dataset.id, "content": dataset.manifest.content})
+        run.keep_settings(
+            {**parameters(settings), "dataset": dataset.id, "content": dataset.manifest.content}
+        )
         store = UnitStore(run.path)
         found = run_folds(
             tables,
@@ -78,7 +80,9 @@ def kept_settings(folder: Path, run_id: str) -> tuple[str, str, CrossValidateSet
         settings = CrossValidateSettings(tuple(kept["models"]), tuple(kept["horizons"]), validation)
         return str(kept["dataset"]), str(kept["content"]), settings
     except (KeyError, TypeError) as error:
-        raise DataError(f"what run {run_id} was begun with cannot be read ({error}); start a new run.") from error
+        raise DataError(
+            f"what run {run_id} was begun with cannot be read ({error}); start a new run."
+        ) from error
 
 
 def oof_metadata(dataset: Run, crossed: CrossValidated, settings: CrossValidateSettings) -> dict[str, Any]:
@@ -102,7 +106,10 @@ def _write_horizon(
     metadata = oof_metadata(dataset, crossed, settings)
     write_table(crossed.oof, run.path / STACKING.format(h), oof_contract(crossed.models), metadata)
     write_table(
-        crossed.validation, run.path / VALIDATION.format(h), base_prediction_contract(crossed.models), metadata
+        crossed.validation,
+        run.path / VALIDATION.format(h),
+        base_prediction_contract(crossed.models),
+        metadata,
     )
     for model, stored in crossed.bases.items():
         folder = run.path / "models" / f"{model}_h{h}"

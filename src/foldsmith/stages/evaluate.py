@@ -152,9 +152,7 @@ def _recovery(table: HorizonTable, metrics: Mapping[str, Any]) -> dict[str, Any]
     return recovered_share(counts, **{name: metrics[name] for name in names})
 
 
-def _write(
-    run: Building, held: Dataset, P: Probabilities, metrics: dict[str, Any], traded: Backtest
-) -> None:
+def _write(run: Building, held: Dataset, P: Probabilities, metrics: dict[str, Any], traded: Backtest) -> None:
     write_json(run.path / "metrics.json", {key: value for key, value in metrics.items() if key != "trained"})
     write_table(predictions_table(held, P), run.path / "predictions.parquet", prediction_contract())
     write_table(traded.trades, run.path / "trades.parquet")
@@ -211,8 +209,11 @@ def _report(
         provenance={
             "run": {"id": model.id, "content": model.manifest.content},
             "dataset": {"id": dataset.id, "content": dataset.manifest.content},
-            **{f"parent {parent.kind}": {"id": parent.id, "content": parent.content}
-               for parent in model.manifest.parents if parent.kind != "dataset"},
+            **{
+                f"parent {parent.kind}": {"id": parent.id, "content": parent.content}
+                for parent in model.manifest.parents
+                if parent.kind != "dataset"
+            },
             **{f"raw {parent.id}": parent.content for parent in dataset.manifest.parents},
             "seed": model.manifest.seed,
             "code": {"version": model.manifest.code.version, "source": model.manifest.code.source},
@@ -234,10 +235,11 @@ def _statements(trained: Mapping[str, Any], split: str) -> list[str]:
     else:
         said.append(f"Log loss on validation: {trained['validation']['log_loss']:.4f}.")
     if split == "validation":
-        said.append("These are validation rows: scored, never fitted on; choices made by them are choices all the same.")
+        said.append(
+            "These are validation rows: scored, never fitted on; choices made by them are choices all the same."
+        )
     return said
 
 
 def _day(instant: Instants | int) -> str:
     return f"{datetime.fromtimestamp(int(instant) / 1e6, UTC):%Y-%m-%d}"
-

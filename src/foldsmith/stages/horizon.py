@@ -56,7 +56,9 @@ def load_closes(dataset: Run) -> Instants:
     return as_instants(read_table(dataset.path / "bars.parquet", columns=["close_time"])["close_time"])
 
 
-def load_horizons(dataset: Run, horizons: tuple[int, ...], settings: ValidationSettings) -> dict[int, HorizonTable]:
+def load_horizons(
+    dataset: Run, horizons: tuple[int, ...], settings: ValidationSettings
+) -> dict[int, HorizonTable]:
     """Read, check and join features and labels of these horizons; segments are purged and embargoed."""
     recipe = load_recipe(dataset)
     for horizon in horizons:
@@ -88,7 +90,9 @@ def _join(
     labels = read_table(folder / f"labels_h{horizon}.parquet", LABELS)
     bar = labels["bar"].to_numpy()
     if len(bar) and (bar.min() < 0 or bar.max() >= len(known)):
-        raise DataError(f"labels of horizon {horizon} point outside the bars of {folder.name}; make it again.")
+        raise DataError(
+            f"labels of horizon {horizon} point outside the bars of {folder.name}; make it again."
+        )
     labels = labels.filter(pl.Series(known[bar]))
     bar = np.ascontiguousarray(labels["bar"].to_numpy(), dtype=np.int64)
     data = Dataset(

@@ -1,7 +1,7 @@
 """Models on disk: a folder with `model.json` that says what it is, and files in formats that cannot run code.
 
-    model/ model.json  recipe.json  FILES               one base model
-    model/ model.json  recipe.json  FILES  base/{name}/ an ensemble, whole: its base models are saved with it
+model/ model.json  recipe.json  FILES               one base model
+model/ model.json  recipe.json  FILES  base/{name}/ an ensemble, whole: its base models are saved with it
 """
 
 from __future__ import annotations
@@ -63,7 +63,12 @@ def write_model(folder: Path, model: StoredModel) -> None:
         (folder / name).write_bytes(content)
     write_json(
         folder / DESCRIPTION,
-        {"name": model.name, "params": model.params, "files": sorted(model.files), "bases": list(model.bases)},
+        {
+            "name": model.name,
+            "params": model.params,
+            "files": sorted(model.files),
+            "bases": list(model.bases),
+        },
     )
     for base in model.bases.values():
         write_model(folder / "base" / base.name, base)
@@ -80,7 +85,9 @@ def read_model(run: Run, folder: str) -> StoredModel:
         name, params = str(described["name"]), dict(described["params"])
         files, bases = list(map(str, described["files"])), list(map(str, described["bases"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path / DESCRIPTION} does not describe a model ({error}); train it again.") from error
+        raise DataError(
+            f"{path / DESCRIPTION} does not describe a model ({error}); train it again."
+        ) from error
     known = [*MODELS, *ENSEMBLES]
     for entry in (name, *bases):
         if entry not in known:

@@ -140,7 +140,8 @@ def run_folds(
     refits = _refit_units(tables, training, models, settings, fitted)
     refitted = run_units(refits, store, workers=workers, done=progress.refit)
     return {
-        h: _assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, refitted) for h in tables
+        h: _assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, refitted)
+        for h in tables
     }
 
 
@@ -298,7 +299,9 @@ def _results(
     """Scores of one horizon, each beside its base rate: per fold, pooled out of fold, and on validation."""
     h = table.horizon
     fold_of = oof["fold"].to_numpy()
-    rates = np.array([fitted[fold_key(models[0], h, k)].record["base_rate"] for k in range(settings.n_splits)])
+    rates = np.array(
+        [fitted[fold_key(models[0], h, k)].record["base_rate"] for k in range(settings.n_splits)]
+    )
     rows = {name: len(rows) for name, rows in table.segments.named().items()}
     found: dict[str, Any] = {
         "events": len(table.data),
@@ -346,7 +349,9 @@ class _Progress:
         tuned = f", {len(trials)} trials" if trials else ""
         stopped = result.record["best_iteration"]
         rounds = f", {stopped} rounds" if stopped else ""
-        self._line(f"{model} h{horizon} fold {fold}: {result.record['n_train']:,} training rows{tuned}{rounds}")
+        self._line(
+            f"{model} h{horizon} fold {fold}: {result.record['n_train']:,} training rows{tuned}{rounds}"
+        )
 
     def refit(self, key: str, _: Result) -> None:
         self._line(key.replace("_refit", "").replace("_h", " h") + ": refitted on the whole training segment")
@@ -359,5 +364,3 @@ class _Progress:
 def _single_trial(result: Result) -> dict[str, Any]:
     """An untuned fit is one thing tried."""
     return {"number": 0, "params": result.record["params"], "value": None, "state": "complete"}
-
-

@@ -64,11 +64,17 @@ def raw_file(workspace: Workspace, symbol: str) -> Path:
         return there[0]
     if there:
         names = " and ".join(path.name for path in there)
-        raise DataError(f"{workspace.raw} holds {names}; keep the one to use, so that there is no doubt which.")
+        raise DataError(
+            f"{workspace.raw} holds {names}; keep the one to use, so that there is no doubt which."
+        )
     others = sorted(path.name for path in workspace.raw.glob("*_1m.*")) if workspace.raw.is_dir() else []
     raise MissingError(
         f"no raw bars of {symbol}: {found[0]} is not there (nor {', '.join(path.suffix for path in found[1:])}). "
-        + (f"There are: {', '.join(others)}." if others else "The folder is empty; copy your 1-minute bars there.")
+        + (
+            f"There are: {', '.join(others)}."
+            if others
+            else "The folder is empty; copy your 1-minute bars there."
+        )
     )
 
 
@@ -76,7 +82,9 @@ def raw_symbols(workspace: Workspace) -> list[str]:
     """Symbols with a file of raw bars, in order."""
     if not workspace.raw.is_dir():
         return []
-    names = {path.name.split("_1m.")[0] for path in workspace.raw.glob("*_1m.*") if path.name.endswith(RAW_ENDINGS)}
+    names = {
+        path.name.split("_1m.")[0] for path in workspace.raw.glob("*_1m.*") if path.name.endswith(RAW_ENDINGS)
+    }
     return sorted(names)
 
 

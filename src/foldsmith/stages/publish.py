@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foldsmith.errors import MissingError, SettingError
+from foldsmith.errors import MissingError, SettingError, StoppedError
 from foldsmith.runs.claim import Claim, claim, reopen
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.manifest import Kind, Manifest, Parent, build, hash_file, write
@@ -129,9 +129,19 @@ def publishing(
     An error removes the hidden folder, unless the run is `resumable`: then finished units stay for `--resume`.
     """
     ensure_folder(folder)
-    claimed = reopen(folder, resume) if resume else claim(folder, prefix=prefix, name=name, resumable=resumable)
-    with claimed:
-        yield Building(claimed, kind, provenance)
+    claimed = (
+        reopen(folder, resume) if resume else claim(folder, prefix=prefix, name=name, resumable=resumable)
+    )
+    try:
+        with claimed:
+            yield Building(claimed, kind, provenance)
+    except KeyboardInterrupt:
+        if not claimed.resumable:
+            raise
+        raise StoppedError(
+            f"run {claimed.id} was stopped in {folder}; what is finished is kept. Go on with: "
+            f"python scripts/run_cv.py --resume {claimed.id}"
+        ) from None
 
 
 def raw_parent(path: Path) -> Parent:
@@ -142,4 +152,3 @@ def raw_parent(path: Path) -> Parent:
 def run_parent(run: Run) -> Parent:
     """A published run as a parent."""
     return Parent(kind=run.manifest.kind, id=run.path.name, content=run.manifest.content)
-

@@ -70,4 +70,3 @@ def label_counts(recipe: Recipe, horizon: int) -> npt.NDArray[np.int64]:
     counts = np.zeros((3, 3), dtype=np.int64)
     np.add.at(counts, (state[minute].astype(np.int64) + 1, labels["y"].to_numpy().astype(np.int64) + 1), 1)
     return counts
-

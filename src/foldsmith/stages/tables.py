@@ -16,7 +16,10 @@ METADATA_KEY = "foldsmith"
 
 
 def write_table(
-    frame: pl.DataFrame, path: Path, contract: Contract | None = None, metadata: Mapping[str, Any] | None = None
+    frame: pl.DataFrame,
+    path: Path,
+    contract: Contract | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Write `frame` as Parquet after checking its contract; `metadata` (JSON-able) goes into the file itself.
 
@@ -31,14 +34,18 @@ def write_table(
     )
 
 
-def read_table(path: Path, contract: Contract | None = None, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read_table(
+    path: Path, contract: Contract | None = None, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
     """Read a Parquet table and check its contract; MissingError or DataError in one sentence."""
     if not path.is_file():
         raise MissingError(f"{path} is not there.")
     try:
         frame = pl.read_parquet(path, columns=list(columns) if columns is not None else None)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path} cannot be read as Parquet ({_first_line(error)}); is it cut short?") from error
+        raise DataError(
+            f"{path} cannot be read as Parquet ({_first_line(error)}); is it cut short?"
+        ) from error
     return frame if contract is None else contract.check(frame, path.name)
 
 

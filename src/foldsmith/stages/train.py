@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from foldsmith.config import TAIL_SHARE, CrossValidateSettings, ValidationSettings, parameters
-from foldsmith.contracts import oof_contract, prediction_contract, probability_columns
+from foldsmith.contracts import oof_contract, prediction_contract
 from foldsmith.dataset import Dataset
 from foldsmith.ensembles.catalogue import make_ensemble
 from foldsmith.errors import IntegrityError, MissingError
@@ -40,9 +40,9 @@ from foldsmith.validation.cross_validate import (
 Say = Callable[[str], None]
 
 NOT_FULLY_NESTED = (
-    "The meta-learner is cross-validated on purged folds of the fixed out-of-fold table. This is not fully nested: base "
-    "predictions of its training rows come from models that saw labels of its test rows. Validation is the score that is "
-    "clean at both levels."
+    "The meta-learner is cross-validated on purged folds of the fixed out-of-fold table. This is not fully nested: "
+    "base predictions of its training rows come from models that saw labels of its test rows. Validation is the "
+    "score that is clean at both levels."
 )
 
 
@@ -325,7 +325,9 @@ def _write_run(
     write_model(run.path / "model", stored)
     recipe.write(run.path / "model" / RECIPE)
     write_table(
-        predictions_table(held, probabilities), run.path / "predictions" / "validation.parquet", prediction_contract()
+        predictions_table(held, probabilities),
+        run.path / "predictions" / "validation.parquet",
+        prediction_contract(),
     )
     write_json(run.path / "metrics.json", metrics)
     revive(stored)

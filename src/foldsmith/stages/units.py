@@ -70,7 +70,9 @@ class UnitStore:
         folder = self.folder / key
         record = json.loads((folder / "record.json").read_bytes())
         arrays = {path.stem: np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
-        files = {path.name.removesuffix(".bytes"): path.read_bytes() for path in sorted(folder.glob("*.bytes"))}
+        files = {
+            path.name.removesuffix(".bytes"): path.read_bytes() for path in sorted(folder.glob("*.bytes"))
+        }
         return Result(record, arrays, files)
 
     def remove(self) -> None:

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = {"cv": "run_cv.py", "train": "train_model.py", "evaluate": "evaluate_model.py"}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A workspace, and the project's own command lines run in it as a user would."""
+
+    path: Path
+
+    def run(
+        self, *words: object, status: int | None = 0, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `./pipeline ...`, a script (cv, train, evaluate) or `foldsmith ...`, and check its exit status."""
+        done = subprocess.run(
+            self.command(*words),
+            cwd=self.path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env=os.environ | {"COLUMNS": "200"} | variables,
+            check=False,
+        )
+        assert status is None or done.returncode == status, (
+            f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def command(self, *words: object) -> list[str]:
+        first, *rest = map(str, words)
+        if first == "pipeline":
+            return [sys.executable, str(ROOT / "pipeline"), *rest]
+        if first in SCRIPTS:
+            return [sys.executable, str(ROOT / "scripts" / SCRIPTS[first]), *rest]
+        return [str(Path(sys.executable).parent / "foldsmith"), first, *rest]
+
+    def refused(self, *words: object) -> str:
+        """Run a command that must fail; its one sentence on stderr."""
+        before = self.everything()
+        done = self.run(*words, status=None)
+        assert done.returncode not in (0, 1, -9), done.stdout + done.stderr
+        assert done.stderr.strip(), done.stdout
+        assert self.everything() == before, "a refused command left something"
+        return done.stderr
+
+    def everything(self) -> dict[str, int]:
+        """Every path below the workspace and its size, the ledger's working files aside."""
+        return {
+            str(path.relative_to(self.path)): path.stat().st_size if path.is_file() else -1
+            for path in sorted(self.path.rglob("*"))
+            if "ledger.sqlite-" not in path.name
+        }
+
+
+def value(text: str, name: str) -> str:
+    """What a command printed after `name: `."""
+    return next(line.split(": ", 1)[1] for line in text.splitlines() if line.startswith(f"{name}: "))
+
+
+@dataclass(frozen=True)
+class Made:
+    """Ids of what the five phases made, and what they printed."""
+
+    desk: Desk
+    dataset: str
+    base: str
+    cv: str
+    stacked: str
+    evaluation: Path
+    printed: dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The whole workflow, once, on a small simulated market with a planted edge."""
+    desk = Desk(tmp_path_factory.mktemp("desk"))
+    printed = {}
+    desk.run("simulate", "--symbol", "MES", "--sessions", 45, "--edge", 0.05, "--seed", 7)
+    printed["pipeline"] = desk.run("pipeline", "run", "--symbols", "MES", "--horizons", "5,10").stdout
+    printed["base"] = desk.run("train", "--model", "xgboost", "--horizon", 10).stdout
+    printed["cv"] = desk.run(
+        "cv",
+        "--models",
+        "lightgbm,logistic",
+        "--horizons",
+        "10,5",
+        "--n-splits",
+        3,
+        "--tune",
+        "--n-trials",
+        2,
+    ).stdout
+    cv = value(printed["cv"], "CV Run ID")
+    printed["stacked"] = desk.run(
+        "train", "--model", "stacking", "--horizon", 10, "--stacking-data", cv, "--meta-learner", "logistic"
+    ).stdout
+    stacked = value(printed["stacked"], "Run ID")
+    printed["evaluate"] = desk.run("evaluate", "--run-id", stacked, "--split", "test").stdout
+    return Made(
+        desk=desk,
+        dataset=value(printed["pipeline"], "Dataset ID"),
+        base=value(printed["base"], "Run ID"),
+        cv=cv,
+        stacked=stacked,
+        evaluation=Path(value(printed["evaluate"], "Evaluation saved to")),
+        printed=printed,
+    )
