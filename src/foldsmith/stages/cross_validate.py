@@ -9,7 +9,7 @@ from typing import Any
 from foldsmith.config import CrossValidateSettings, ValidationSettings, parameters
 from foldsmith.contracts import base_prediction_contract, oof_contract
 from foldsmith.errors import DataError
-from foldsmith.runs.store import Run, write_json
+from foldsmith.runs.store import Run, ensure_folder, write_json
 from foldsmith.stages import publish
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.model_store import RECIPE, write_model
@@ -116,4 +116,5 @@ def _write_horizon(
         write_model(folder, stored)
         table.recipe.write(folder / RECIPE)
     for model, tuned in crossed.tuned.items():
+        ensure_folder(run.path / "tuned_params")
         write_json(run.path / "tuned_params" / f"{model}_h{h}.json", tuned)
