@@ -353,5 +353,26 @@ def test_a_forest_of_any_bytes_is_refused_or_walked_to_its_end():
     assert 0 < walked < 300
 
 
+def test_a_lightgbm_text_of_any_bytes_is_refused_or_walked_to_its_end():
+    """LightGBM's own parser aborts, crashes or never returns on about half of these."""
+    files = quick("lightgbm", n_estimators=3).fit(X, Y, W).to_files()
+    rng = random.Random(2)
+    walked = 0
+    for number in range(300):
+        content = bytearray(files["booster.txt"])
+        at = rng.randrange(len(content))
+        if number % 3:
+            content[at] ^= 1 << rng.randrange(7)
+        else:
+            del content[at:]
+        try:
+            model = load_model("lightgbm", pack(FACTS_FILE, body(files), {"booster.txt": bytes(content)}))
+        except DataError:
+            continue
+        assert model.predict_proba(X[:50]).shape == (50, 3)
+        walked += 1
+    assert 0 < walked < 200
+
+
 def test_quick_settings_cover_the_catalogue():
     assert set(QUICK) == set(MODELS)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from foldsmith.dataset import CLASSES
 from foldsmith.errors import DataError
 from foldsmith.models.base import Classifier, Matrix, Rows
+from foldsmith.models.lightgbm_text import check_text
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.stored import unreadable
 
@@ -106,8 +107,7 @@ class LightGBM(Classifier):
             raise DataError(f"{FILE} is missing from the saved model; train it again.")
         try:
             text = files[FILE].decode("ascii")
-            if not text.startswith("tree\n"):
-                raise ValueError("it does not begin with 'tree'")
+            check_text(text, self._fitted_features(), len(CLASSES))
             self._load(text)
             found = self._booster.num_feature(), self._booster.num_model_per_iteration()
         except (lightgbm.basic.LightGBMError, ValueError, TypeError) as error:
