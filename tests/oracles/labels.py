@@ -1,0 +1,120 @@
+"""Slow, obvious twins of foldsmith.labels: one event at a time, in exact fractions of a tick."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from fractions import Fraction
+from typing import Any
+
+Bar = dict[str, Any]
+
+
+def volatility(bars: list[Bar], window: int) -> list[float]:
+    """Standard deviation of the last `window` returns of the bar's own block; NaN where there are fewer."""
+    result = []
+    for t in range(len(bars)):
+        returns = []
+        for i in range(t - window + 1, t + 1):
+            if i >= 1 and all(bars[k]["block"] == bars[t]["block"] for k in range(i - 1, t + 1)):
+                returns.append(math.log(bars[i]["close"]) - math.log(bars[i - 1]["close"]))
+        result.append(statistics.stdev(returns) if len(returns) == window else math.nan)
+    return result
+
+
+def ticks(price: float, tick: float) -> Fraction:
+    """The price in ticks, a whole number where it is meant to be one."""
+    exact = Fraction(price) / Fraction(tick)
+    whole = Fraction(round(exact))
+    return whole if abs(exact - whole) <= Fraction(1, 10**6) else exact
+
+
+def barriers(entry: Fraction, sigma: float, max_bars: int, up: float, down: float) -> tuple[int, int]:
+    """Whole ticks, away from the entry by at least one, rounded outward (a millionth of a tick is none)."""
+    unit = float(entry) * sigma * math.sqrt(max_bars)
+    slack = Fraction(1, 10**6)
+    upper = math.ceil(entry + max(Fraction(up * unit), Fraction(1)) - slack)
+    lower = math.floor(entry - max(Fraction(down * unit), Fraction(1)) + slack)
+    return upper, lower
+
+
+def settle(bar: Bar, upper: int, lower: int, tick: float) -> tuple[str, Fraction | None]:
+    """What one bar alone tells: (up, down, both or none, and the price in ticks of a fill at its open)."""
+    opened = ticks(bar["open"], tick)
+    if opened >= upper:
+        return "up", opened
+    if opened <= lower:
+        return "down", opened
+    above = ticks(bar["high"], tick) >= upper
+    below = ticks(bar["low"], tick) <= lower
+    if above and below:
+        return "both", None
+    return ("up" if above else "down" if below else "none"), None
+
+
+def label(
+    bars: list[Bar],
+    base: list[Bar],
+    ranges: list[tuple[int, int]],
+    sigma: float,
+    t: int,
+    max_bars: int,
+    up: float,
+    down: float,
+    tick: float,
+) -> Bar | str:
+    """The label of bar t, or the reason why there is none. Prices are in ticks."""
+    if math.isnan(sigma):
+        return "warm_up"
+    if sigma <= 0:
+        return "no_volatility"
+    if t + max_bars >= len(bars):
+        return "end_of_data"
+    if any(bars[i]["block"] != bars[t]["block"] for i in range(t, t + max_bars + 1)):
+        return "crosses_block"
+    entry = ticks(bars[t + 1]["open"], tick)
+    upper, lower = barriers(entry, sigma, max_bars, up, down)
+    if lower < 1:
+        return "no_room"
+    event = {
+        "bar": t,
+        "datetime": bars[t]["close_time"],
+        "entry": entry,
+        "upper": Fraction(upper),
+        "lower": Fraction(lower),
+        "ambiguous": False,
+        "gap": False,
+    }
+    for i in range(t + 1, t + max_bars + 1):
+        side, fill = settle(bars[i], upper, lower, tick)
+        if side == "both":
+            for minute in base[slice(*ranges[i])]:
+                side, fill = settle(minute, upper, lower, tick)
+                if side != "none":
+                    break
+        if side == "none":
+            continue
+        event |= {"label_end": bars[i]["close_time"], "gap": fill is not None}
+        if side == "both":
+            return event | {
+                "y": 0,
+                "ambiguous": True,
+                "exit_long": Fraction(lower),
+                "exit_short": Fraction(upper),
+            }
+        price = fill if fill is not None else Fraction(upper if side == "up" else lower)
+        return event | {"y": 1 if side == "up" else -1, "exit_long": price, "exit_short": price}
+    last = bars[t + max_bars]
+    price = ticks(last["close"], tick)
+    return event | {"y": 0, "label_end": last["close_time"], "exit_long": price, "exit_short": price}
+
+
+def average_uniqueness(t0: list[int], t1: list[int], bars: list[int]) -> list[float]:
+    """Count the labels alive at every bar of every label."""
+    result = []
+    for start, end in zip(t0, t1, strict=True):
+        shares = [
+            1 / sum(a <= s <= b for a, b in zip(t0, t1, strict=True)) for s in bars if start <= s <= end
+        ]
+        result.append(sum(shares) / len(shares))
+    return result
