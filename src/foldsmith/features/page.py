@@ -1,0 +1,53 @@
+"""The page about the features, from the catalogue: `python -m foldsmith.features.page > docs/features.md`."""
+
+from __future__ import annotations
+
+from foldsmith.features.catalogue import FEATURES
+
+_HEAD = f"""# Features
+
+Made from the catalogue by `python -m foldsmith.features.page > docs/features.md`; change it there.
+
+`foldsmith.features.compute(bars)` gives {len(FEATURES)} features per bar, from that bar and bars before
+it. None has a unit of price, so each carries over from one price level to another. A value is missing
+(NaN) in the *warm-up* and a finite number everywhere else.
+
+- **Blocks.** Prices jump where one contract follows another, and nothing is known inside a hole. All but
+  the families `seasonal` and `time` begin anew in each block: the warm-up counts bars of the block, the
+  bar itself included.
+- **Memory.** A `window` feature depends on the last warm-up bars and nothing else, bit for bit. A
+  `recursive` one depends on the whole block so far, with weights that fade. A `session` one begins anew
+  with the trading day. A `slot` one compares with earlier bars at the same time of day, in earlier blocks
+  too, and is missing where that time has not been seen before.
+- **Letters.** o, h, l, c, v: open, high, low, close, volume. r = ln(c / c[-1]). tr = max(h, c[-1]) -
+  min(l, c[-1]). tp = (h + l + c) / 3. x[-k]: x of k bars before. sum_N, mean_N, sd_N (over N), max_N,
+  min_N: over the last N bars, this one included. ema_N: exponential mean of weight 2 / (N + 1); wilder_N:
+  of weight 1 / N; each begins as the mean of its first N values. unit = wilder_14(tr), at least 1e-6 c.
+"""
+
+
+def page() -> str:
+    """The whole page as Markdown: how to read it, and one table per family."""
+    families = dict.fromkeys(feature.family for feature in FEATURES.values())
+    return _HEAD + "".join(f"\n## {family.capitalize()}\n\n{_table(family)}" for family in families)
+
+
+def _table(family: str) -> str:
+    lines = [
+        "| feature | warm-up | memory | equation | where it has none | source |",
+        "|---|--:|---|---|---|---|",
+    ]
+    for feature in FEATURES.values():
+        if feature.family == family:
+            equation = feature.equation.replace("|", "\\|")
+            cells = (f"`{feature.name}`", feature.warmup, feature.memory, f"`{equation}`")
+            lines.append(
+                "| "
+                + " | ".join(map(str, (*cells, feature.degenerate.replace("|", "\\|"), feature.source)))
+                + " |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
