@@ -81,7 +81,6 @@ class Building:
         extra: dict[str, Any] | None = None,
     ) -> Run:
         """Hash every file, write the manifest, enter its hash in the ledger and put the run in place."""
-        (self.path / SETTINGS_FILE).unlink(missing_ok=True)
         manifest: Manifest = build(
             self.path,
             kind=self.kind,
@@ -98,7 +97,10 @@ class Building:
         digest = write(self.path, manifest)
         # Entered before the rename: whatever becomes visible is known to the ledger.
         self.provenance.ledger.record_published(self.id, self.kind, manifest.content, digest)
-        return Run(self.claimed.publish(), manifest)
+        published = self.claimed.publish()
+        # Not before: a run killed on its way here must still be resumed with the settings it has.
+        (published / SETTINGS_FILE).unlink(missing_ok=True)
+        return Run(published, manifest)
 
 
 def kept_settings(folder: Path, run_id: str) -> dict[str, Any]:
