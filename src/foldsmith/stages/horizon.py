@@ -71,7 +71,7 @@ def load_horizons(
     dataset.verify(names)
     bars = read_table(dataset.path / "bars.parquet", BARS, columns=list(BARS.columns))
     matrix = feature_matrix(read_table(dataset.path / "features.parquet"), recipe.features)
-    known: npt.NDArray[np.bool_] = np.isfinite(matrix).all(axis=1)
+    known = np.asarray(np.isfinite(matrix).all(axis=1), dtype=np.bool_)
     closes = as_instants(bars["close_time"])
     return {
         horizon: _join(dataset.path, horizon, recipe, matrix, known, closes, settings) for horizon in horizons

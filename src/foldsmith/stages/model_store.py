@@ -56,6 +56,13 @@ class Predictor:
         return self.combine(self.base_probabilities(X))
 
 
+def loadable_files(fitted: Classifier | Ensemble) -> dict[str, bytes]:
+    """A fitted model as bytes, loaded once: what cannot be loaded again never becomes part of a run."""
+    files = fitted.to_files()
+    type(fitted).from_files(files)
+    return files
+
+
 def write_model(folder: Path, model: StoredModel) -> None:
     """Write a model and, for an ensemble, every base model below it."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ from foldsmith.intervals import Rows
 from foldsmith.models.base import Classifier
 from foldsmith.splits import PurgedKFold
 from foldsmith.stages.horizon import HorizonTable
-from foldsmith.stages.model_store import StoredModel
+from foldsmith.stages.model_store import StoredModel, loadable_files
 from foldsmith.stages.scores import log_loss, table_scores
 from foldsmith.stages.units import Result, Unit, UnitStore, run_units
 from foldsmith.validation.cross_validate import (
@@ -118,7 +118,7 @@ def refit_unit(
         seed=derived_seed(settings.seed, model, horizon, "refit"),
     )
     record = {"params": fitted.get_params()}
-    return Result(record, {"probabilities": predict(fitted, validation_X)}, fitted.to_files())
+    return Result(record, {"probabilities": predict(fitted, validation_X)}, loadable_files(fitted))
 
 
 def run_folds(

@@ -15,11 +15,12 @@ from foldsmith.contracts import oof_contract, prediction_contract
 from foldsmith.dataset import Dataset
 from foldsmith.ensembles.catalogue import make_ensemble
 from foldsmith.errors import IntegrityError, MissingError
+from foldsmith.evaluation.metrics import score
 from foldsmith.intervals import as_instants
 from foldsmith.runs.manifest import Parent
 from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.stages.horizon import HorizonTable, load_closes, load_horizons, load_recipe
-from foldsmith.stages.model_store import RECIPE, StoredModel, read_model, revive, write_model
+from foldsmith.stages.model_store import RECIPE, StoredModel, loadable_files, read_model, write_model
 from foldsmith.stages.out_of_fold import CrossValidated, events_table, run_folds
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.recipe import Recipe
@@ -100,7 +101,7 @@ def train_base(
             iterations=[fit.best_iteration],
             seed=derived_seed(settings.seed, model, horizon, "refit"),
         )
-        stored = StoredModel(model, fitted.get_params(), fitted.to_files())
+        stored = StoredModel(model, fitted.get_params(), loadable_files(fitted))
         held = table.data.take(table.segments.validation)
         probabilities = predict(fitted, held.X)
         rate = np.array(class_shares(training.y))
@@ -224,22 +225,16 @@ def fit_ensemble(inputs: EnsembleInputs, name: str, meta_learner: str | None) ->
         "meta_out_of_fold": scored(
             data.y[rows], out, data.weight[rows], rate, data.t0[rows], seed=seed_of_interval
         ),
+        # Their intervals are in the results of the cross-validation.
         "base_models_on_validation": {
-            model: scored(
-                held.y,
-                probability_matrix(inputs.validation, (model,)),
-                held.weight,
-                rate,
-                held.t0,
-                seed=seed_of_interval,
-            )
+            model: score(held.y, probability_matrix(inputs.validation, (model,)), held.weight, rate)
             for model in inputs.models
         },
         "training_base_rate": rate.tolist(),
         "statement": NOT_FULLY_NESTED,
         "ensemble": fitted.describe(),
     }
-    stored = StoredModel(name, fitted.get_params(), fitted.to_files(), inputs.bases)
+    stored = StoredModel(name, fitted.get_params(), loadable_files(fitted), inputs.bases)
     return TrainedEnsemble(stored, probabilities, rows, out, metrics)
 
 
@@ -321,7 +316,7 @@ def _write_run(
     probabilities: np.ndarray[Any, np.dtype[np.float32]],
     metrics: dict[str, Any],
 ) -> None:
-    """The files that every trained model leaves; what cannot be loaded again never becomes a run."""
+    """The files that every trained model leaves."""
     write_model(run.path / "model", stored)
     recipe.write(run.path / "model" / RECIPE)
     write_table(
@@ -330,7 +325,6 @@ def _write_run(
         prediction_contract(),
     )
     write_json(run.path / "metrics.json", metrics)
-    revive(stored)
 
 
 def predictions_table(data: Dataset, P: np.ndarray[Any, np.dtype[np.float32]]) -> pl.DataFrame:
