@@ -1,0 +1,69 @@
+"""The commands that the README and the docs show are run as they stand there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import ROOT, Desk, value
+
+pytestmark = pytest.mark.xdist_group("docs")
+
+NAMES = {"./pipeline": "pipeline", "scripts/run_cv.py": "cv", "scripts/train_model.py": "train",
+         "scripts/evaluate_model.py": "evaluate"}  # fmt: skip
+
+
+def commands(path: str) -> list[list[str]]:
+    """Every command line of the code blocks of a page, as words of `Desk.run`."""
+    text = (ROOT / path).read_text()
+    found = []
+    for block in re.findall(r"```\n(.*?)```", text, re.DOTALL):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["python"]:
+                words = words[1:]
+            if words and words[0] in NAMES:
+                found.append([NAMES[words[0]], *words[1:]])
+            elif words and words[0] == "foldsmith":
+                found.append(words[1:])
+    return found
+
+
+def test_the_commands_of_the_readme_run_as_they_stand(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.run("simulate", "--symbol", "MES", "--sessions", 30)
+    shown = commands("README.md")
+    assert [words[0] for words in shown] == ["pipeline", "train", "cv", "train", "evaluate", "predict"]
+    ids = {"<CV_RUN_ID>": "", "<RUN_ID>": ""}
+    for words in shown:
+        # The one change: 100 trials would take the test's time limit.
+        words = [
+            "2" if before == "--n-trials" else word for before, word in zip(["", *words], words, strict=False)
+        ]
+        done = desk.run(*(ids.get(word, word) for word in words))
+        if words[0] == "cv":
+            ids["<CV_RUN_ID>"] = value(done.stdout, "CV Run ID")
+        if words[0] == "train":
+            ids["<RUN_ID>"] = value(done.stdout, "Run ID")
+    assert (
+        (tmp_path / "predictions.csv")
+        .read_text()
+        .startswith("datetime,prob_short,prob_neutral,prob_long,signal")
+    )
+
+
+def test_make_targets_named_in_the_readme_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`?make ([a-z]+)", (ROOT / "README.md").read_text())) <= targets
+
+
+@pytest.mark.parametrize(
+    "page", sorted(str(p.relative_to(ROOT)) for p in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+)
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
+        if not target.startswith("http"):
+            assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
