@@ -226,7 +226,9 @@ def recovery_section(recovery: Mapping[str, Any] | None) -> Markup:
     said = (
         "This market is simulated, so what could be known is known. Best is the log loss of a forecaster "
         "who sees the "
-        "hidden state of the signal, from a long simulation; the share is the model's gain over that one's."
+        "hidden state of the signal, from a long simulation; the share is the model's gain over that one's. Over "
+        "three classes it can be far above 100%, as volatility, which is no part of the state, tells hits from "
+        "time-outs: the edge is in the second row."
     )
     head = ["log loss, nats", "base rate", "best", "reachable", "gained", "share recovered"]
     return section("Share of the planted edge recovered", table(head, rows), note(said))
