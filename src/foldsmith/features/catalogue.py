@@ -104,6 +104,8 @@ _TABLE: dict[str, tuple[_Row, ...]] = {
          "sqrt(48) sum_48(r^3) / sum_48(r^2)^1.5", "0 without moves", "Amaya et al. 2015"),
         ("kurtosis_48", 49, "window",
          "48 sum_48(r^4) / sum_48(r^2)^2", "3 without moves", "Amaya et al. 2015"),
+        ("bollinger_position_20", 20, "window",
+         "(c - mean_20(c)) / (2 sd_20(c))", "0 without moves", "Bollinger"),
     ),
     "trend": (
         ("ema_distance_12", 15, "recursive", "(c - ema_12(c)) / unit", "", "exponential mean"),
@@ -129,8 +131,6 @@ _TABLE: dict[str, tuple[_Row, ...]] = {
          "R^2 of the least-squares line through the last 24 ln(c)", "0 without moves", "least squares"),
         ("r2_48", 48, "window",
          "R^2 of the least-squares line through the last 48 ln(c)", "0 without moves", "least squares"),
-        ("bollinger_position_20", 20, "window",
-         "(c - mean_20(c)) / (2 sd_20(c))", "0 without moves", "Bollinger"),
         ("choppiness_14", 15, "window",
          "100 ln(sum_14(tr) / (max_14(h) - min_14(l))) / ln 14", "100 without range", "Dreiss"),
     ),

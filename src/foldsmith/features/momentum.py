@@ -76,14 +76,16 @@ def _cci(high: Any, low: Any, close: Any, row: Any) -> None:
     width = 20
     typical = (high + low + close) / 3
     for i in range(width - 1, len(close)):
+        # A view, not an offset: the compiler adds several at a time only where no index can be below 0.
+        window, newest = typical[i - width + 1 : i + 1], typical[i]
         mean = 0.0
         # About the newest value: equal prices then leave exactly nothing.
-        for j in range(i - width + 1, i + 1):
-            mean += typical[j] - typical[i]
+        for j in range(width):
+            mean += window[j] - newest
         mean /= width
         deviation = 0.0
-        for j in range(i - width + 1, i + 1):
-            deviation += abs((typical[j] - typical[i]) - mean)
+        for j in range(width):
+            deviation += abs((window[j] - newest) - mean)
         deviation /= width
         row[i] = -mean / (0.015 * deviation) if deviation > 0 else 0.0
 

@@ -22,7 +22,7 @@ from foldsmith.features.windows import (
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def trend(prices: Any, logs: Any, starts: Any, out: Any) -> None:
-    """Fill `out` (15, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
+    """Fill `out` (14, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
     prices, logs : open, high, low and close, and their natural logs, (n,) each.
     """
@@ -38,8 +38,7 @@ def trend(prices: Any, logs: Any, starts: Any, out: Any) -> None:
         square *= square
         _line(logs[3][begin:end], window_sum(square, 23), 24, out[9, begin:end], out[11, begin:end])
         _line(logs[3][begin:end], window_sum(square, 47), 48, out[10, begin:end], out[12, begin:end])
-        _band(close, out[13, begin:end])
-        _choppiness(high, low, ranges, out[14, begin:end])
+        _choppiness(high, low, ranges, out[13, begin:end])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -116,9 +115,10 @@ def _line(x: Any, squares: Any, width: int, slope: Any, fit: Any) -> None:
     middle = (width - 1) / 2
     sxx = width * (width * width - 1) / 12
     for i in range(width - 1, len(x)):
+        window, newest = x[i - width + 1 : i + 1], x[i]
         total = cross = square = 0.0
         for j in range(width):
-            y = x[i - width + 1 + j] - x[i]
+            y = window[j] - newest
             total += y
             cross += (j - middle) * y
             square += y * y
@@ -126,19 +126,6 @@ def _line(x: Any, squares: Any, width: int, slope: Any, fit: Any) -> None:
         spread = math.sqrt(squares[i] / (width - 1))
         slope[i] = cross / sxx / spread if spread > 0 else 0.0
         fit[i] = min(cross * cross / (sxx * syy), 1.0) if syy > 0 else 0.0
-
-
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
-def _band(close: Any, row: Any) -> None:
-    width = 20
-    for i in range(width - 1, len(close)):
-        total = squares = 0.0
-        for j in range(i - width + 1, i + 1):
-            away = close[j] - close[i]
-            total += away
-            squares += away * away
-        deviation = math.sqrt(max(squares - total * total / width, 0.0) / width)
-        row[i] = -total / width / (2 * deviation) if deviation > 0 else 0.0
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]

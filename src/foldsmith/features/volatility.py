@@ -13,7 +13,7 @@ from foldsmith.features.windows import differences, true_range, wilder, window_s
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def volatility(prices: Any, logs: Any, starts: Any, out: Any) -> None:
-    """Fill `out` (13, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
+    """Fill `out` (14, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
     prices, logs : open, high, low and close, and their natural logs, (n,) each.
     """
@@ -29,7 +29,7 @@ def volatility(prices: Any, logs: Any, starts: Any, out: Any) -> None:
             out[6, begin + i] = smooth[i] / close[i]
         for i in range(24, len(close)):
             out[7, begin + i] = 24 * ranges[i] / mean[i] if mean[i] > 0 else 1.0
-        _band_width(close, out[9, begin:end])
+        _band(close, out[9, begin:end], out[13, begin:end])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -90,13 +90,15 @@ def _of_ranges(logs: Any, begin: int, out: Any) -> None:
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
-def _band_width(close: Any, row: Any) -> None:
+def _band(close: Any, width_row: Any, position: Any) -> None:
     width = 20
     for i in range(width - 1, len(close)):
+        window, newest = close[i - width + 1 : i + 1], close[i]
         total = squares = 0.0
-        for j in range(i - width + 1, i + 1):
-            away = close[j] - close[i]
+        for j in range(width):
+            away = window[j] - newest
             total += away
             squares += away * away
-        variance = max(squares - total * total / width, 0.0) / width
-        row[i] = 4 * math.sqrt(variance) / (close[i] + total / width)
+        deviation = math.sqrt(max(squares - total * total / width, 0.0) / width)
+        width_row[i] = 4 * deviation / (newest + total / width)
+        position[i] = -total / width / (2 * deviation) if deviation > 0 else 0.0

@@ -66,8 +66,9 @@ def _balance(change: Any, v: Any, begin: int, out: Any) -> None:
         out[3, begin + i] = net[i] / total[i] if total[i] > 0 else 0.0
     for i in range(width - 1, len(v)):
         slope = 0.0
+        window = signed[i - width + 2 : i + 1]
         for j in range(width - 1):
-            slope += weight[j] * signed[i - width + 2 + j]
+            slope += weight[j] * window[j]
         out[4, begin + i] = slope / (last[i] / (width - 1)) if last[i] > 0 else 0.0
 
 

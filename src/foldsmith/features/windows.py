@@ -110,8 +110,9 @@ def wilder(x: Any, period: int) -> Any:
         mean += x[i]
     mean /= period
     out[period] = mean
+    weight = 1.0 / period
     for i in range(period + 1, n):
-        mean += (x[i] - mean) / period
+        mean += weight * (x[i] - mean)
         out[i] = mean
     return out
 
