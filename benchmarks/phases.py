@@ -79,7 +79,7 @@ def main() -> None:
         show("1 pipeline run", str(ROOT / "pipeline"), "run", "--symbols", given.symbol)
         show("2 train xgboost", str(scripts / "train_model.py"), "--model", "xgboost", "--horizon", "20")
         cv = show(f"3 cv, --tune --n-trials {given.n_trials}", str(scripts / "run_cv.py"), "--models",
-                  "xgboost,lightgbm", "--horizons", "20", "--n-splits", "5", "--tune", "--n-trials", given.n_trials)  # fmt: skip
+                  "xgboost,lightgbm", "--horizons", "20", "--n-splits", "5", "--tune", "--n-trials", given.n_trials)  # fmt: skip  # noqa: E501
         stacked = show("4 train stacking", str(scripts / "train_model.py"), "--model", "stacking", "--horizon", "20",
                        "--stacking-data", value(cv, "CV Run ID"), "--meta-learner", "logistic")  # fmt: skip
         told = show(

@@ -156,8 +156,8 @@ def main() -> None:
     try:
         workspace = Workspace(root)
         workspace.raw.mkdir(parents=True)
-        print("| market | bases | command, stored, s | command, fresh, s | ratio | inside, stored, s | inside, fresh, s "
-              "| ratio | StackingClassifier fit, s | ratio | results |")  # fmt: skip
+        print("| market | bases | command, stored, s | command, fresh, s | ratio | inside, stored, s "
+              "| inside, fresh, s | ratio | StackingClassifier fit, s | ratio | results |")  # fmt: skip
         print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
         for symbol in given.symbols.split(","):
             if given.raw is None:

@@ -7,7 +7,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-
 from tests.workflow.conftest import ROOT, Desk, value
 
 pytestmark = pytest.mark.xdist_group("docs")

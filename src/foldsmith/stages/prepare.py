@@ -206,8 +206,8 @@ def _write_labels(
         )
         if labels.is_empty():
             raise DataError(
-                f"no label of horizon {horizon} is left: every window of {max_bars} bars crosses a roll, a hole or the end "
-                f"of the data ({counts[str(horizon)]}); use a shorter horizon or longer data."
+                f"no label of horizon {horizon} is left: every window of {max_bars} bars crosses a roll, a hole or the "
+                f"end of the data ({counts[str(horizon)]}); use a shorter horizon or longer data."
             )
         write_table(labels, folder / f"labels_h{horizon}.parquet", LABELS)
         made[horizon] = HorizonRecipe(max_bars, barriers)

@@ -159,8 +159,8 @@ def parent_dataset(workspace: Workspace, run: Run) -> Run:
         ) from error
     if dataset.manifest.content != wanted.content:
         raise IntegrityError(
-            f"run {run.path.name} was made from dataset {wanted.id} with content {wanted.content[:12]}; the dataset now "
-            f"there has {dataset.manifest.content[:12]}. Make the run again from it."
+            f"run {run.path.name} was made from dataset {wanted.id} with content {wanted.content[:12]}; the dataset "
+            f"now there has {dataset.manifest.content[:12]}. Make the run again from it."
         )
     return dataset
 
