@@ -173,7 +173,7 @@ def _base(
 
     refuse(
         ctx,
-        [*ENSEMBLE_ONLY, "n_splits", "workers"],
+        [*ENSEMBLE_ONLY, "n_splits"],
         f"{name} is a base model, fitted once on the training segment",
     )
     settings = validation_settings(ctx)
@@ -184,7 +184,17 @@ def _base(
     make(name, seed=settings.seed, **params)  # a wrong hyperparameter is told before any work
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     (horizon,) = parse_horizons(str(horizon), dataset.manifest.extra["horizons"])
-    return train_base(dataset, name, horizon, settings, params, provenance(workspace), say, folder=folder)
+    return train_base(
+        dataset,
+        name,
+        horizon,
+        settings,
+        params,
+        provenance(workspace),
+        say,
+        folder=folder,
+        threads=worker_count(flags["workers"]),
+    )
 
 
 def _ensemble_from_fresh(

@@ -47,7 +47,10 @@ OPTIONS = (
         "--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="All randomness comes from it."
     ),
     click.option(
-        "--workers", type=int, default=None, help="Processes.  [default: the cores of this machine]"
+        "--workers",
+        type=int,
+        default=None,
+        help="Processes; of a single fit, threads.  [default: the cores of this machine]",
     ),
 )
 

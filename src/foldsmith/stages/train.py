@@ -70,8 +70,12 @@ def train_base(
     say: Say,
     *,
     folder: Path,
+    threads: int,
 ) -> Run:
-    """Fit one base model on the whole training segment, score it on validation, and publish it."""
+    """Fit one base model on the whole training segment, score it on validation, and publish it.
+
+    One fit at a time, so it may have all cores (`threads`); its bytes do not depend on them.
+    """
     table = load_horizons(dataset, (horizon,), settings)[horizon]
     training = table.data.take(table.segments.training)
     with publishing(folder, "model", provenance, prefix=f"{model}_h{horizon}_") as run:
@@ -89,6 +93,7 @@ def train_base(
             keys=(model, horizon, "whole"),
             n_trials=settings.n_trials if settings.tune else 0,
             params=params,
+            threads=threads,
         )
         record = run.trial_recorder(dataset.manifest.content)
         record([{"model": model, "horizon": horizon, "fold": "whole", **trial} for trial in _trials(fit)])
@@ -100,6 +105,7 @@ def train_base(
             params=fit.params,
             iterations=[fit.best_iteration],
             seed=derived_seed(settings.seed, model, horizon, "refit"),
+            threads=threads,
         )
         stored = StoredModel(model, fitted.get_params(), loadable_files(fitted))
         held = table.data.take(table.segments.validation)
