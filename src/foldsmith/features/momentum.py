@@ -11,7 +11,7 @@ from numba import njit
 from foldsmith.features.windows import differences, true_range, wilder, window_max, window_min, window_sum
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def momentum(prices: Any, logs: Any, starts: Any, out: Any) -> None:
     """Fill `out` (11, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
@@ -30,7 +30,7 @@ def momentum(prices: Any, logs: Any, starts: Any, out: Any) -> None:
         _one_sided(close, change, begin, out)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _of_returns(log_close: Any, begin: int, out: Any) -> None:
     r = differences(log_close)
     product = np.zeros(len(r))
@@ -46,7 +46,7 @@ def _of_returns(log_close: Any, begin: int, out: Any) -> None:
         out[10, begin + i] = cross[i] / scale if scale > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _rsi(change: Any, period: int, row: Any) -> None:
     up = wilder(np.maximum(change, 0.0), period)
     down = wilder(np.maximum(-change, 0.0), period)
@@ -55,7 +55,7 @@ def _rsi(change: Any, period: int, row: Any) -> None:
         row[i] = 100 * up[i] / total if total > 0 else 50.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _stochastic(high: Any, low: Any, close: Any, begin: int, out: Any) -> None:
     most, least = window_max(high, 14), window_min(low, 14)
     fast = np.zeros(len(close))
@@ -71,7 +71,7 @@ def _stochastic(high: Any, low: Any, close: Any, begin: int, out: Any) -> None:
         out[5, begin + i] = -100 * (most[i] - close[i]) / span if span > 0 else -50.0
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
 def _cci(high: Any, low: Any, close: Any, row: Any) -> None:
     width = 20
     typical = (high + low + close) / 3
@@ -90,7 +90,7 @@ def _cci(high: Any, low: Any, close: Any, row: Any) -> None:
         row[i] = -mean / (0.015 * deviation) if deviation > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _ultimate(high: Any, low: Any, close: Any, row: Any) -> None:
     pressure = np.zeros(len(close))
     for i in range(1, len(close)):
@@ -105,7 +105,7 @@ def _ultimate(high: Any, low: Any, close: Any, row: Any) -> None:
         row[i] = 100 * (4 * a + 2 * b + c) / 7
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _one_sided(close: Any, change: Any, begin: int, out: Any) -> None:
     path, balance = window_sum(np.abs(change), 24), window_sum(np.sign(change), 24)
     for i in range(24, len(close)):

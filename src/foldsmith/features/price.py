@@ -11,7 +11,7 @@ from foldsmith.features.windows import window_max, window_min
 LAGS = (1, 3, 6, 12, 24, 48)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def price(prices: Any, logs: Any, session: Any, starts: Any, out: Any) -> None:
     """Fill `out` (17, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
@@ -26,7 +26,7 @@ def price(prices: Any, logs: Any, session: Any, starts: Any, out: Any) -> None:
     _shape(prices, logs, out)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _returns(log_close: Any, begin: int, end: int, out: Any) -> None:
     for k in range(len(LAGS)):
         lag = LAGS[k]
@@ -34,13 +34,13 @@ def _returns(log_close: Any, begin: int, end: int, out: Any) -> None:
             out[k, i] = log_close[i] - log_close[i - lag]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _gap(logs: Any, begin: int, end: int, row: Any) -> None:
     for i in range(begin + 1, end):
         row[i] = logs[0][i] - logs[3][i - 1]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _shape(prices: Any, logs: Any, out: Any) -> None:
     open_, high, low, close = prices
     for i in range(len(close)):
@@ -56,7 +56,7 @@ def _shape(prices: Any, logs: Any, out: Any) -> None:
             out[8, i] = out[9, i] = out[10, i] = out[11, i] = 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _distances(logs: Any, begin: int, end: int, out: Any) -> None:
     width = 48
     most = window_max(logs[1][begin:end], width)
@@ -66,7 +66,7 @@ def _distances(logs: Any, begin: int, end: int, out: Any) -> None:
         out[13, i] = logs[3][i] - least[i - begin]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _session(logs: Any, session: Any, begin: int, end: int, out: Any) -> None:
     first = most = least = 0.0
     for i in range(begin, end):

@@ -16,7 +16,7 @@ WEIGHT = 0.1
 WIDTHS = (6, 12, 24)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def seasonal(volumes: Any, slot: Any, out: Any) -> None:
     """Fill `out` (4, n), rows in catalogue order; blocks are crossed.
 

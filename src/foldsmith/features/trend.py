@@ -20,7 +20,7 @@ from foldsmith.features.windows import (
 )
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def trend(prices: Any, logs: Any, starts: Any, out: Any) -> None:
     """Fill `out` (14, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
@@ -41,7 +41,7 @@ def trend(prices: Any, logs: Any, starts: Any, out: Any) -> None:
         _choppiness(high, low, ranges, out[13, begin:end])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _averages(close: Any, unit: Any, begin: int, out: Any) -> None:
     n = len(close)
     fast, middle, slow = ema(close, 12, 0), ema(close, 24, 0), ema(close, 48, 0)
@@ -60,7 +60,7 @@ def _averages(close: Any, unit: Any, begin: int, out: Any) -> None:
         out[5, begin + i] = (line[i] - signal[i]) / unit[i]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _directional(high: Any, low: Any, ranges: Any, begin: int, out: Any) -> None:
     period = 14
     plus = minus = span = total = mean = 0.0
@@ -84,7 +84,7 @@ def _directional(high: Any, low: Any, ranges: Any, begin: int, out: Any) -> None
             out[6, begin + i] = mean
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _aroon(high: Any, low: Any, row: Any) -> None:
     period = 25
     top = bottom = 0
@@ -109,7 +109,7 @@ def _aroon(high: Any, low: Any, row: Any) -> None:
             row[i] = 100 * (top - bottom) / period
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
 def _line(x: Any, squares: Any, width: int, slope: Any, fit: Any) -> None:
     """Least-squares line through `width` log closes: slope over root mean square return, and R2."""
     middle = (width - 1) / 2
@@ -128,7 +128,7 @@ def _line(x: Any, squares: Any, width: int, slope: Any, fit: Any) -> None:
         fit[i] = min(cross * cross / (sxx * syy), 1.0) if syy > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _choppiness(high: Any, low: Any, ranges: Any, row: Any) -> None:
     width = 14
     path, most, least = window_sum(ranges, width), window_max(high, width), window_min(low, width)

@@ -11,7 +11,7 @@ from numba import njit
 from foldsmith.features.windows import differences, true_range, wilder, window_sum
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def volatility(prices: Any, logs: Any, starts: Any, out: Any) -> None:
     """Fill `out` (14, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
@@ -32,7 +32,7 @@ def volatility(prices: Any, logs: Any, starts: Any, out: Any) -> None:
         _band(close, out[9, begin:end], out[13, begin:end])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _of_returns(log_close: Any, begin: int, out: Any) -> None:
     r = differences(log_close)
     square = r * r
@@ -48,7 +48,7 @@ def _of_returns(log_close: Any, begin: int, out: Any) -> None:
     _moments(r, square, long, begin, out)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _moments(r: Any, square: Any, long: Any, begin: int, out: Any) -> None:
     third, fourth = window_sum(square * r, 48), window_sum(square * square, 48)
     for i in range(48, len(r)):
@@ -61,7 +61,7 @@ def _moments(r: Any, square: Any, long: Any, begin: int, out: Any) -> None:
             out[12, begin + i] = 3.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _of_ranges(logs: Any, begin: int, out: Any) -> None:
     open_, high, low, close = logs
     n, width = len(close), 24
@@ -89,7 +89,7 @@ def _of_ranges(logs: Any, begin: int, out: Any) -> None:
         out[5, begin + i] = math.sqrt(overnight + k * inside + (1 - k) * max(rs[i], 0.0) / width)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
 def _band(close: Any, width_row: Any, position: Any) -> None:
     width = 20
     for i in range(width - 1, len(close)):

@@ -14,7 +14,7 @@ NOISE = 1e-12
 """A variance below this part of the mean square is rounding, and counts as none."""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def volume(
     prices: Any, logs: Any, volumes: Any, log_volume: Any, session: Any, starts: Any, out: Any
 ) -> None:
@@ -39,7 +39,7 @@ def volume(
         _correlation(logs[1][begin:end] - logs[2][begin:end], lv, out[10, begin:end])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _against_past(v: Any, lv: Any, begin: int, out: Any) -> None:
     total, squares = window_sum(lv, 48), window_sum(lv * lv, 48)
     short, long = window_sum(v, 6), window_sum(v, 48)
@@ -52,7 +52,7 @@ def _against_past(v: Any, lv: Any, begin: int, out: Any) -> None:
         out[2, begin + i] = math.log((1 + short[i] / 6) / (1 + long[i] / 48))
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
 def _balance(change: Any, v: Any, begin: int, out: Any) -> None:
     width = 24
     signed = np.sign(change) * v
@@ -72,7 +72,7 @@ def _balance(change: Any, v: Any, begin: int, out: Any) -> None:
         out[4, begin + i] = slope / (last[i] / (width - 1)) if last[i] > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _flow(typical: Any, v: Any, row: Any) -> None:
     up, down = np.zeros(len(v)), np.zeros(len(v))
     for i in range(1, len(v)):
@@ -86,7 +86,7 @@ def _flow(typical: Any, v: Any, row: Any) -> None:
         row[i] = 100 * ups[i] / total if total > 0 else 50.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _location(high: Any, low: Any, close: Any, v: Any, row: Any) -> None:
     flow = np.zeros(len(v))
     for i in range(len(v)):
@@ -98,7 +98,7 @@ def _location(high: Any, low: Any, close: Any, v: Any, row: Any) -> None:
         row[i] = flows[i] / total[i] if total[i] > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _session_vwap(typical: Any, close: Any, v: Any, session: Any, row: Any) -> None:
     value = total = 0.0
     for i in range(len(v)):
@@ -109,14 +109,14 @@ def _session_vwap(typical: Any, close: Any, v: Any, session: Any, row: Any) -> N
         row[i] = close[i] / (value / total) - 1 if total > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _vwap(typical: Any, close: Any, v: Any, row: Any) -> None:
     value, total = window_sum(typical * v, 24), window_sum(v, 24)
     for i in range(23, len(v)):
         row[i] = close[i] / (value[i] / total[i]) - 1 if total[i] > 0 else 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _illiquidity(log_close: Any, v: Any, row: Any) -> None:
     cost = np.abs(differences(log_close))
     for i in range(len(v)):
@@ -127,7 +127,7 @@ def _illiquidity(log_close: Any, v: Any, row: Any) -> None:
         row[i] = math.log((short[i] / 12) / (long[i] / 48)) if known else 0.0
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _correlation(x: Any, y: Any, row: Any) -> None:
     width = 24
     sx, sy, sxy = window_sum(x, width), window_sum(y, width), window_sum(x * y, width)

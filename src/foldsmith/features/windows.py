@@ -20,7 +20,7 @@ FLOOR = 1e-6
 """A true range that divides is taken to be at least this part of the close."""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def window_sum(x: Any, width: int) -> Any:
     """out[i] = x[i - width + 1] + ... + x[i]; the first width - 1 values are sums of what there is."""
     n = len(x)
@@ -40,7 +40,7 @@ def window_sum(x: Any, width: int) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def window_max(x: Any, width: int) -> Any:
     """out[i] = max(x[i - width + 1], ..., x[i]), of fewer at the start."""
     n = len(x)
@@ -60,7 +60,7 @@ def window_max(x: Any, width: int) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def window_min(x: Any, width: int) -> Any:
     """out[i] = min(x[i - width + 1], ..., x[i]), of fewer at the start."""
     n = len(x)
@@ -80,7 +80,7 @@ def window_min(x: Any, width: int) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def differences(x: Any) -> Any:
     """out[i] = x[i] - x[i - 1], and 0 for the first, which no window of a feature reaches."""
     out = np.zeros(len(x))
@@ -89,7 +89,7 @@ def differences(x: Any) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def true_range(high: Any, low: Any, close: Any) -> Any:
     """max(high, close before) - min(low, close before); 0 for the first bar, which has no bar before."""
     out = np.zeros(len(close))
@@ -98,7 +98,7 @@ def true_range(high: Any, low: Any, close: Any) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def wilder(x: Any, period: int) -> Any:
     """Wilder's mean: of x[1] to x[period] at `period`, then a_i = a_{i-1} + (x_i - a_{i-1}) / period."""
     n = len(x)
@@ -117,7 +117,7 @@ def wilder(x: Any, period: int) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def ema(x: Any, period: int, first: int) -> Any:
     """Exponential mean of x from `first` on, weight 2 / (period + 1), begun as the mean of `period` values.
 
