@@ -40,15 +40,15 @@ def _ticks(price: Any, tick: Any) -> Any:
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def in_ticks(open_: Any, high: Any, low: Any, tick: float) -> tuple[Any, Any, Any]:
-    """Opens in ticks (float64), highs rounded down and lows rounded up to whole ticks (int32)."""
-    n = len(open_)
-    o, h, lo = np.empty(n), np.empty(n, np.int32), np.empty(n, np.int32)
-    for i in range(n):
+def in_ticks(open_: Any, high: Any, low: Any, tick: float, ticks: Any) -> None:
+    """Fill `ticks`: opens in ticks (float64), highs rounded down and lows rounded up to whole ticks (int32)."""
+    o, h, lo = ticks
+    for i in range(len(open_)):
         o[i] = _ticks(open_[i], tick)
-        h[i] = np.int32(np.floor(_ticks(high[i], tick)))
-        lo[i] = np.int32(np.ceil(_ticks(low[i], tick)))
-    return o, h, lo
+    for i in range(len(high)):
+        h[i] = np.int32(np.floor(high[i] / tick + SLACK))
+    for i in range(len(low)):
+        lo[i] = np.int32(np.ceil(low[i] / tick - SLACK))
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
@@ -76,26 +76,29 @@ def fates(sigma: Any, block: Any, max_bars: int) -> Any:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _set_barriers(
-    at: int, stop: int, opens: Any, sigma: Any, up: float, down: float, fate: Any, upper: Any, lower: Any
+    opens: Any, sigma: Any, up: float, down: float, fate: Any, exact: Any, whole: Any, place: Any
 ) -> None:
-    """Barriers of bars [at, stop) in whole ticks, at least one tick from the entry, rounded outward."""
-    for t in range(at, stop):
-        entry = opens[t + 1]
-        unit = entry * sigma[t]
-        above = np.ceil(entry + max(up * unit, 1.0) - SLACK)
-        below = np.floor(entry - max(down * unit, 1.0) + SLACK)
-        if fate[t] == KEPT and not below >= 1.0:
-            fate[t] = NO_ROOM
-        upper[t - at] = above
-        lower[t - at] = below
+    """Barriers in ticks, at least one from the entry and rounded outward, of bars whose next opens are `opens`."""
+    exact_upper, exact_lower = exact
+    upper, lower = whole
+    for k in range(len(fate)):
+        unit = opens[k] * sigma[k]
+        exact_upper[k] = np.ceil(opens[k] + max(up * unit, 1.0) - SLACK)
+        exact_lower[k] = np.floor(opens[k] - max(down * unit, 1.0) + SLACK)
+    for k in range(len(fate)):
+        # No price reaches 2^30 ticks, so a barrier beyond is as good as none.
+        upper[k] = np.int32(min(exact_upper[k], 2.0**30))
+        lower[k] = np.int32(max(exact_lower[k], -1.0))
+        place[k] = np.uint32(k)
+    for k in range(len(fate)):
+        fate[k] = NO_ROOM if (fate[k] == KEPT) & (lower[k] < 1) else fate[k]
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _fill_tables(at: int, size: int, levels: int, high: Any, low: Any, tops: Any, bottoms: Any) -> None:
     """tops[l, i] = max of the 2^l highs from bar at + i on, of `size` bars; what lies beyond always touches."""
-    for i in range(size):
-        tops[0, i] = high[at + i]
-        bottoms[0, i] = low[at + i]
+    tops[0, :size] = high[at : at + size]
+    bottoms[0, :size] = low[at : at + size]
     tops[0, size:] = _ALWAYS
     bottoms[0, size:] = _NEVER
     for level in range(1, levels):
@@ -106,11 +109,14 @@ def _fill_tables(at: int, size: int, levels: int, high: Any, low: Any, tops: Any
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _double(top: Any, top2: Any, bottom: Any, bottom2: Any, step: int, width: int) -> None:
+    # Slices rather than i + step: an index that may be negative keeps the compiler from using vectors.
     whole = max(width - step, 0)
+    near, far, both = top[:whole], top[step:], top2[:whole]
     for i in range(whole):
-        top2[i] = max(top[i], top[i + step])
+        both[i] = max(near[i], far[i])
+    near, far, both = bottom[:whole], bottom[step:], bottom2[:whole]
     for i in range(whole):
-        bottom2[i] = min(bottom[i], bottom[i + step])
+        both[i] = min(near[i], far[i])
     top2[whole:width] = _ALWAYS
     bottom2[whole:width] = _NEVER
 
@@ -150,10 +156,9 @@ def _lift_far(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
-def _minutes(
-    first: int, stop: int, open_: Any, high: Any, low: Any, tick: float, upper: Any, lower: Any
-) -> tuple[int, float]:
+def _minutes(first: int, stop: int, minutes: Any, tick: float, upper: Any, lower: Any) -> tuple[int, float]:
     """Outcome of the base bars [first, stop): (y, price of a fill at an open, else 0); y = 0 if none can tell."""
+    open_, high, low = minutes
     for i in range(first, stop):
         at = _ticks(open_[i], tick)
         if at >= upper:
@@ -172,6 +177,121 @@ def _minutes(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _decide(
+    max_bars: int,
+    high: Any,
+    low: Any,
+    opens: Any,
+    close: Any,
+    exact: Any,
+    whole: Any,
+    grid: Any,
+    place: Any,
+    made: Any,
+) -> None:
+    """From walkers at rest to labels, as if no bar reached both barriers; such bars get a code above 2.
+
+    All of it in loops without branches: which barrier is reached is a coin toss that no processor predicts.
+    """
+    exact_upper, exact_lower = exact
+    upper, lower = whole
+    code, label, price_up, price_down, exit_long, exit_short, unclear = made
+    for k in range(len(code)):
+        last = np.uint32(k + max_bars - 1)
+        j = min(place[k], last)
+        in_time = place[k] <= last
+        hit_up = in_time & (high[j] >= upper[k])
+        hit_down = in_time & (low[j] <= lower[k])
+        touched = hit_up | hit_down
+        at_open = touched & ((opens[j] >= exact_upper[k]) | (opens[j] <= exact_lower[k]))
+        place[k] = j if touched else last
+        code[k] = np.uint8(hit_up) + np.uint8(2) * np.uint8(hit_down) + np.uint8(4) * np.uint8(at_open)
+    for k in range(len(code)):
+        label[k] = np.int8(code[k] & 1) - np.int8((code[k] >> 1) & 1)
+        unclear[k] = False
+        price_up[k] = exact_upper[k] * grid[0] / grid[1]
+        price_down[k] = exact_lower[k] * grid[0] / grid[1]
+    for k in range(len(code)):
+        exit_long[k] = close[place[k]]
+    for k in range(len(code)):
+        at_barrier = price_up[k] if code[k] & 1 else price_down[k]
+        exit_long[k] = at_barrier if code[k] != 0 else exit_long[k]
+        exit_short[k] = exit_long[k]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _settle(
+    at: int,
+    tick: float,
+    opens: Any,
+    open_: Any,
+    minutes: Any,
+    ranges: Any,
+    fate: Any,
+    exact: Any,
+    place: Any,
+    made: Any,
+    tally: Any,
+) -> None:
+    """Settle what `_decide` left open: fills at an open, and bars that reach both barriers, by their minutes."""
+    exact_upper, exact_lower = exact
+    code, label, price_up, price_down, exit_long, exit_short, unclear = made
+    for k in range(len(code)):
+        if code[k] <= 2 or fate[k] != KEPT:
+            continue
+        j = at + 1 + np.int64(place[k])
+        if code[k] >= 4:
+            side, fill = (1 if opens[j] >= exact_upper[k] else -1), open_[j]
+        else:
+            side, fill = _minutes(ranges[0][j], ranges[1][j], minutes, tick, exact_upper[k], exact_lower[k])
+        if side == BLIND:
+            tally[6] = j if tally[5] == 0 else tally[6]
+            tally[5] += 1
+            side = 0
+        label[k] = side
+        unclear[k] = side == 0
+        exit_long[k] = fill if fill > 0 else (price_up[k] if side > 0 else price_down[k])
+        exit_short[k] = price_up[k] if side == 0 else exit_long[k]
+        tally[3] += side == 0
+        tally[4] += fill > 0
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _store(row: int, at: int, times: Any, open_: Any, fate: Any, place: Any, made: Any, out: Any) -> int:
+    """Append the kept labels to the columns, which hold one row more than there can be labels."""
+    _, label, price_up, price_down, exit_long, exit_short, unclear = made
+    t0, t1, y, bar, entry, upper, lower, long_, short, ambiguous = out
+    start = row
+    for k in range(len(fate)):
+        # Always written, and overwritten if not kept.
+        bar[row] = at + k
+        t0[row] = times[at + k]
+        t1[row] = times[at + 1 + np.int64(place[k])]
+        entry[row] = open_[at + k + 1]
+        row += fate[k] == KEPT
+    row = start
+    for k in range(len(fate)):
+        upper[row], lower[row] = price_up[k], price_down[k]
+        long_[row], short[row] = exit_long[k], exit_short[k]
+        y[row], ambiguous[row] = label[k], unclear[k]
+        row += fate[k] == KEPT
+    return row
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def _coarsen(levels: int, top: Any, bottom: Any, tops: Any, bottoms: Any) -> None:
+    """The tables of every 64th bar: tops[l, q] = max of the 2^l times 64 highs from bar 64 q on."""
+    for q in range(tops.shape[1]):
+        there = q * _STRIDE < len(top)
+        tops[0, q] = top[q * _STRIDE] if there else _ALWAYS
+        bottoms[0, q] = bottom[q * _STRIDE] if there else _NEVER
+    for level in range(1, levels):
+        _double(
+            tops[level - 1], tops[level], bottoms[level - 1], bottoms[level], 1 << (level - 1), tops.shape[1]
+        )
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def walk(
     ticks: Any,
     prices: Any,
@@ -185,134 +305,73 @@ def walk(
     down: float,
     tick: float,
     grid: Any,
-    kept: int,
+    out: Any,
+    store: bool,
     tally: Any,
-) -> tuple[Any, ...]:
+) -> None:
     """Label every bar whose fate is KEPT; `fate` is updated where a barrier finds no room.
 
     ticks : of `in_ticks`; prices : open and close of the bars; minutes : open, high, low of the base bars; ranges :
     first and stop of each bar in them; times : close of each bar; grid : (a, b) so that k ticks cost k * a / b.
-    up, down : widths in units of sigma, the square root of max_bars included. kept : the most labels there can be;
-    0 for none, only the tally. tally : int64 (7,), to which short, neutral, long, ambiguous, gap fills, and bars whose
-    minutes contradict them, with the row of the first such bar, are added.
+    up, down : widths in units of sigma, the square root of max_bars included. out : columns of the labels in the order
+    of their contract, one row more than there can be labels; left alone unless `store`. tally : int64 (7,), to which
+    short, neutral, long, ambiguous, gap fills, and bars whose minutes contradict them, with the row of the first
+    such bar, are added.
     """
     opens, high, low = ticks
     open_, close = prices
-    minute_open, minute_high, minute_low = minutes
-    first, stop = ranges
     n = len(opens)
-    near = max_bars <= _STRIDE
-    fine = 0
+    # So many levels that the windows of all of them together span max_bars.
+    fine = coarse = 0
     while fine < _FINE and (1 << fine) < max_bars:
         fine += 1
-    coarse = 0
-    while not near and (_STRIDE << coarse) < max_bars:
+    while (_STRIDE << coarse) < max_bars:
         coarse += 1
-    chunk = 1024 if near else max(2048, min(max_bars, 8192))
-    width = chunk + max_bars + 1
-    levels = fine if near else _FINE + 1
-    tops = np.empty((max(levels, 1), width), np.int32)
-    bottoms = np.empty((max(levels, 1), width), np.int32)
-    coarse_width = width // _STRIDE + 2
-    far_tops = np.empty((max(coarse, 1), coarse_width), np.int32)
-    far_bottoms = np.empty((max(coarse, 1), coarse_width), np.int32)
-    exact_upper, exact_lower = np.empty(chunk), np.empty(chunk)
-    upper, lower = np.empty(chunk, np.int32), np.empty(chunk, np.int32)
-    place = np.empty(chunk, np.uint32)
-
-    t0, t1 = np.empty(kept, np.int64), np.empty(kept, np.int64)
-    y, unclear = np.empty(kept, np.int8), np.empty(kept, np.bool_)
-    bar = np.empty(kept, np.int64)
-    entry, above, below = np.empty(kept), np.empty(kept), np.empty(kept)
-    exit_long, exit_short = np.empty(kept), np.empty(kept)
+    levels = fine + 1 if coarse else max(fine, 1)
+    size = 1024 if coarse == 0 else max(2048, min(max_bars, 8192))
+    width = size + max_bars + 1
+    tops, bottoms = np.empty((levels, width), np.int32), np.empty((levels, width), np.int32)
+    shape = (max(coarse, 1), width // _STRIDE + 2)
+    far_tops, far_bottoms = np.empty(shape, np.int32), np.empty(shape, np.int32)
+    floats = np.empty((6, size))
     row = 0
-    for at in range(0, n - max_bars, chunk):
-        end = min(at + chunk, n - max_bars)
+    for at in range(0, n - max_bars, size):
+        end = min(at + size, n - max_bars)
         count = end - at
-        _set_barriers(at, end, opens, sigma, up, down, fate, exact_upper, exact_lower)
-        for k in range(count):
-            # No price reaches 2^30 ticks, so a barrier beyond is as good as none.
-            upper[k] = np.int32(min(exact_upper[k], 2.0**30))
-            lower[k] = np.int32(max(exact_lower[k], -1.0))
-            place[k] = np.uint32(k)
-        _fill_tables(at + 1, min(chunk + max_bars, n - at - 1), levels, high, low, tops, bottoms)
+        exact = floats[0, :count], floats[1, :count]
+        whole = np.empty(count, np.int32), np.empty(count, np.int32)
+        made = (
+            np.empty(count, np.uint8),
+            np.empty(count, np.int8),
+            floats[2, :count],
+            floats[3, :count],
+            floats[4, :count],
+            floats[5, :count],
+            np.empty(count, np.bool_),
+        )
+        place = np.empty(count, np.uint32)
+        fates_here = fate[at:end]
+        _set_barriers(opens[at + 1 : end + 1], sigma[at:end], up, down, fates_here, exact, whole, place)
+        _fill_tables(at + 1, min(size + max_bars, n - at - 1), levels, high, low, tops, bottoms)
         if coarse:
-            for q in range(coarse_width):
-                there = q * _STRIDE < width
-                far_tops[0, q] = tops[_FINE, q * _STRIDE] if there else _ALWAYS
-                far_bottoms[0, q] = bottoms[_FINE, q * _STRIDE] if there else _NEVER
-            for level in range(1, coarse):
-                _double(
-                    far_tops[level - 1],
-                    far_tops[level],
-                    far_bottoms[level - 1],
-                    far_bottoms[level],
-                    1 << (level - 1),
-                    coarse_width,
-                )
-            _lift_far(count, coarse, far_tops, far_bottoms, tops[_FINE], bottoms[_FINE], upper, lower, place)
+            _coarsen(coarse, tops[_FINE], bottoms[_FINE], far_tops, far_bottoms)
+            _lift_far(
+                count, coarse, far_tops, far_bottoms, tops[_FINE], bottoms[_FINE], whole[0], whole[1], place
+            )
         for level in range(fine - 1, -1, -1):
-            _lift(count, level, tops[level], bottoms[level], upper, lower, place)
+            _lift(count, level, tops[level], bottoms[level], whole[0], whole[1], place)
+        _decide(
+            max_bars, tops[0], bottoms[0], opens[at + 1 :], close[at + 1 :], exact, whole, grid, place, made
+        )
+        _settle(at, tick, opens, open_, minutes, ranges, fates_here, exact, place, made, tally)
+        short = long_ = events = 0
         for k in range(count):
-            t = at + k
-            if fate[t] != KEPT:
-                continue
-            last = t + max_bars
-            j: Any = at + 1 + np.int64(place[k])
-            in_time = j <= last
-            j = j if in_time else last
-            hit_up = in_time & (high[j] >= upper[k])
-            hit_down = in_time & (low[j] <= lower[k])
-            touched = hit_up | hit_down
-            j = j if touched else last
-            at_open = touched & ((opens[j] >= exact_upper[k]) | (opens[j] <= exact_lower[k]))
-            price_up = exact_upper[k] * grid[0] / grid[1]
-            price_down = exact_lower[k] * grid[0] / grid[1]
-            label: Any = np.int64(hit_up) - np.int64(hit_down)
-            price = price_up if hit_up else (price_down if hit_down else close[j])
-            gap = at_open
-            ambiguous = False
-            if at_open:
-                label = 1 if opens[j] >= exact_upper[k] else -1
-                price = open_[j]
-            elif hit_up & hit_down:
-                label, fill = _minutes(
-                    first[j],
-                    stop[j],
-                    minute_open,
-                    minute_high,
-                    minute_low,
-                    tick,
-                    exact_upper[k],
-                    exact_lower[k],
-                )
-                if label == BLIND:
-                    if tally[5] == 0:
-                        tally[6] = j
-                    tally[5] += 1
-                    label = 0
-                ambiguous = label == 0
-                gap = fill > 0
-                price = fill if gap else (price_up if label > 0 else price_down)
-            tally[label + 1] += 1
-            tally[3] += ambiguous
-            tally[4] += gap
-            if kept:
-                t0[row], t1[row] = times[t], times[j]
-                y[row], unclear[row], bar[row] = label, ambiguous, t
-                entry[row], above[row], below[row] = open_[t + 1], price_up, price_down
-                exit_long[row] = price
-                exit_short[row] = price_up if ambiguous else price
-                row += 1
-    return (
-        t0[:row],
-        t1[:row],
-        y[:row],
-        bar[:row],
-        entry[:row],
-        above[:row],
-        below[:row],
-        exit_long[:row],
-        exit_short[:row],
-        unclear[:row],
-    )
+            kept = fates_here[k] == KEPT
+            events += kept
+            short += kept & (made[1][k] < 0)
+            long_ += kept & (made[1][k] > 0)
+        tally[0] += short
+        tally[1] += events - short - long_
+        tally[2] += long_
+        if store:
+            row = _store(row, at, times, open_, fates_here, place, made, out)

@@ -1,7 +1,7 @@
 """Triple-barrier labels: which of two price barriers is reached first, or neither before time runs out.
 
-Source: Lopez de Prado, Advances in Financial Machine Learning (2018), chapter 3, with the rules of execution added: entry
-at the next open, fills at the open through a gap, and minutes inside a bar that reaches both barriers.
+Source: Lopez de Prado, Advances in Financial Machine Learning (2018), chapter 3, with the rules of execution added:
+entry at the next open, fills at the open through a gap, and minutes inside a bar that reaches both barriers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,18 @@ FLAT = 1e-12
 """A volatility up to this is rounding of prices that do not move, and is called 0."""
 _MOST_TICKS = 2.0**30
 _CHUNK = 8192
+_COLUMNS: dict[str, type[np.generic]] = {
+    "datetime": np.int64,
+    "label_end": np.int64,
+    "y": np.int8,
+    "bar": np.int64,
+    "entry": np.float64,
+    "upper": np.float64,
+    "lower": np.float64,
+    "exit_long": np.float64,
+    "exit_short": np.float64,
+    "ambiguous": np.bool_,
+}
 
 
 @dataclass(frozen=True)
@@ -139,19 +151,7 @@ def triple_barrier(
     """
     table = PathTable.of(bars, base, ranges, sigma, tick_size)
     columns, counts = table.labels(horizon, max_bars, barriers)
-    names = (
-        "datetime",
-        "label_end",
-        "y",
-        "bar",
-        "entry",
-        "upper",
-        "lower",
-        "exit_long",
-        "exit_short",
-        "ambiguous",
-    )
-    frame = pl.DataFrame(dict(zip(names, columns, strict=True)))
+    frame = pl.DataFrame(dict(zip(_COLUMNS, columns, strict=True)))
     return frame.with_columns(pl.col("datetime", "label_end").cast(UTC_MICROSECONDS)), counts
 
 
@@ -203,8 +203,11 @@ class PathTable:
         open_, high, low, close = (
             _frozen(bars[name].to_numpy()) for name in ("open", "high", "low", "close")
         )
+        n = bars.height
+        ticks = np.empty(n), np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
+        in_ticks(open_, high, low, float(tick_size), ticks)
         return cls(
-            ticks=in_ticks(open_, high, low, float(tick_size)),
+            ticks=ticks,
             prices=(open_, close),
             minutes=tuple(_frozen(base[name].to_numpy()) for name in ("open", "high", "low")),  # type: ignore[arg-type]
             ranges=(_frozen(first.astype(np.int64, copy=False)), _frozen(stop.astype(np.int64, copy=False))),
@@ -224,8 +227,10 @@ class PathTable:
 
         fate = kernel.fates(self.sigma, self.block, max_bars)
         tally = np.zeros(7, dtype=np.int64)
+        rows = 0 if only_count else int(np.count_nonzero(fate == kernel.KEPT))
+        columns = tuple(np.empty(rows + 1, dtype=dtype) for dtype in _COLUMNS.values())
         root = float(np.sqrt(max_bars))
-        columns = kernel.walk(
+        kernel.walk(
             self.ticks,
             self.prices,
             self.minutes,
@@ -238,7 +243,8 @@ class PathTable:
             barriers.down * root,
             self.tick_size,
             _grid(self.tick_size),
-            0 if only_count else int(np.count_nonzero(fate == kernel.KEPT)),
+            columns,
+            not only_count,
             tally,
         )
         if tally[5]:
@@ -263,11 +269,14 @@ class PathTable:
             end_of_data=int(by_fate[kernel.END_OF_DATA]),
             no_room=int(by_fate[kernel.NO_ROOM]),
         )
-        return columns, counts
+        return tuple(column[: 0 if only_count else counts.events] for column in columns), counts
 
 
 def _grid(tick_size: float) -> tuple[float, float]:
-    """(a, b) so that k ticks cost k * a / b; a division where it can be, as 7 / 100 is the double 0.07 and 7 * 0.01 is not."""
+    """(a, b) so that k ticks cost k * a / b.
+
+    Divided where it can be: 57 / 100 is the double 0.57, as a vendor's decimal is read, and 57 * 0.01 is not.
+    """
     per_unit = round(1 / tick_size)
     if per_unit >= 1 and abs(per_unit * tick_size - 1) < 1e-12:
         return 1.0, float(per_unit)
