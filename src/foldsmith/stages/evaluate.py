@@ -174,6 +174,7 @@ def _report(
     from foldsmith.report.html import render
 
     recipe, trained = table.recipe, metrics["trained"]
+    dataset.verify(["findings.json"])
     findings = read_json(dataset.path / "findings.json")
     name = str(model.manifest.extra["model"])
     barriers = recipe.horizons[table.horizon].barriers
