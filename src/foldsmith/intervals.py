@@ -55,6 +55,11 @@ def as_span(span: Any, name: str = "span") -> int:
     raise SettingError(f"{name}={span!r} is no span of time; give a timedelta, or whole bars with `bars=`.")
 
 
+def counts_bars(length: Any) -> bool:
+    """Whether a length is a whole number of bars, rather than a span of time (numpy calls its spans integers)."""
+    return isinstance(length, int | np.integer) and not isinstance(length, bool | np.timedelta64)
+
+
 def overlaps(t0: Instants, t1: Instants, start: Any, end: Any) -> Mask:
     """Whether each closed interval [t0, t1] meets the closed interval [start, end] (broadcast as numpy does).
 
@@ -89,7 +94,7 @@ def span_after(end: int, length: Any, bars: Instants | None, name: str) -> int:
     full series (not of the surviving rows); past its last bar the span is endless. Without `bars` a number of
     bars can only be added where instants are bar numbers themselves, which the caller must have settled.
     """
-    if not isinstance(length, int | np.integer):
+    if not counts_bars(length):
         return end + as_span(length, name)
     if bars is None:
         return end + int(length)
@@ -102,7 +107,7 @@ def span_after(end: int, length: Any, bars: Instants | None, name: str) -> int:
 
 def span_before(start: int, length: Any, bars: Instants | None, name: str) -> int:
     """The first instant of the span of `length` that leads up to `start`; the mirror of `span_after`."""
-    if not isinstance(length, int | np.integer):
+    if not counts_bars(length):
         return start - as_span(length, name)
     if bars is None:
         return start - int(length)

@@ -17,6 +17,9 @@ from foldsmith import intervals
 from foldsmith.errors import DataError, SettingError
 from foldsmith.intervals import Instants, Rows
 
+_FIRST_DAY = 86_400_000_000
+"""A day in microseconds."""
+
 
 class PurgedKFold:
     """K contiguous test folds; each trains on the rest, purged by t1 on both sides and embargoed.
@@ -60,10 +63,10 @@ class PurgedKFold:
     ) -> None:
         self.n_splits = n_splits
         self.t0, self.t1 = _checked_intervals(t0, t1)
-        self.bars = None if bars is None else intervals.as_instants(bars, "bars")
+        self.bars = _checked_bars(bars)
         self.embargo = _checked_length(embargo, "embargo", t0, self.bars)
         self.purge = _checked_length(purge, "purge", t0, self.bars)
-        if not 2 <= n_splits <= len(self.t0):
+        if not intervals.counts_bars(n_splits) or not 2 <= n_splits <= len(self.t0):
             raise SettingError(
                 f"n_splits={n_splits} with {len(self.t0)} rows; at least 2 and at most one fold per row is needed."
             )
@@ -73,7 +76,8 @@ class PurgedKFold:
         n = X.shape[0] if hasattr(X, "shape") else len(X)
         if n != len(self.t0):
             raise DataError(
-                f"X has {n} rows and the splitter was built for {len(self.t0)}; build one from the t0 and t1 of these rows."
+                f"X has {n} rows and the splitter was built for {len(self.t0)}; "
+                "build one from the t0 and t1 of these rows."
             )
         for test in np.array_split(np.arange(n, dtype=np.int64), self.n_splits):
             keep = intervals.purge(
@@ -111,16 +115,18 @@ def cut_instants(closes: Any, ratios: Sequence[float]) -> tuple[int, int]:
     Cut by bars of the full series, so that they are the same for every horizon. Raises SettingError unless the
     shares are positive and add up to 1 (to within 1e-9).
     """
-    if len(ratios) != 3 or min(ratios) <= 0 or abs(sum(ratios) - 1) > 1e-9:
+    if len(ratios) != 3 or not min(ratios) > 0 or not abs(sum(ratios) - 1) <= 1e-9:
         raise SettingError(
-            f"train, validation and test ratios {tuple(ratios)} must be positive and add up to 1; they add up to {sum(ratios):g}."
+            f"train, validation and test ratios {tuple(ratios)} must be positive and add up to 1; "
+            f"they add up to {sum(ratios):g}."
         )
     instants = intervals.as_instants(closes, "closes")
     if len(instants) < 10:
         raise DataError(f"{len(instants)} bars are too few to cut into three segments.")
-    first = int(len(instants) * ratios[0]) - 1
-    second = int(len(instants) * (ratios[0] + ratios[1]) + 1e-9) - 1
-    return int(instants[max(first, 0)]), int(instants[max(second, first + 1)])
+    # 100 * 0.57 is 56.99 and some: shares are meant as written.
+    first = max(int(len(instants) * ratios[0] + 1e-9) - 1, 0)
+    second = max(int(len(instants) * (ratios[0] + ratios[1]) + 1e-9) - 1, first + 1)
+    return int(instants[first]), int(instants[second])
 
 
 def holdout(
@@ -132,11 +138,10 @@ def holdout(
     validation or test rows is dropped, as is a validation row whose label meets the span of the test rows.
     """
     start, end = _checked_intervals(t0, t1)
-    instants = None if bars is None else intervals.as_instants(bars, "bars")
+    settings = _checked_settings(embargo, purge, t0, bars)
     training = np.flatnonzero(start <= cuts[0])
     validation = np.flatnonzero((start > cuts[0]) & (start <= cuts[1]))
     test = np.flatnonzero(start > cuts[1])
-    settings = {"embargo": embargo, "margin": purge, "bars": instants}
     beside_test = intervals.purge(start, end, [test], **settings)
     validation = validation[beside_test[validation]]
     beside_validation = intervals.purge(start, end, [validation], **settings)
@@ -160,10 +165,10 @@ def purged_tail(
     start, end = _checked_intervals(t0, t1)
     if not 0 < share < 1:
         raise SettingError(f"share={share} of the rows cannot be a tail; give a number between 0 and 1.")
-    instants = None if bars is None else intervals.as_instants(bars, "bars")
+    settings = _checked_settings(embargo, purge, t0, bars)
     first = max(1, round(len(start) * (1 - share)))
     tail = np.arange(first, len(start), dtype=np.int64)
-    keep = intervals.purge(start, end, [tail], embargo=embargo, margin=purge, bars=instants)
+    keep = intervals.purge(start, end, [tail], **settings)
     head = np.flatnonzero(keep)
     if len(head) == 0 or len(tail) == 0:
         raise DataError(
@@ -191,15 +196,42 @@ def _checked_length(length: Any, name: str, t0: Any, bars: Instants | None) -> A
     """A purge or embargo length that can be counted: not negative, not None, and in a unit that t0 has."""
     if length is None or isinstance(length, bool | float):
         raise SettingError(f"{name}={length!r}: give a timedelta or a whole number of bars (0 for none).")
-    whole = isinstance(length, int | np.integer)
+    whole = intervals.counts_bars(length)
     size = int(length) if whole else intervals.as_span(length, name)
     if size < 0:
         raise SettingError(f"{name}={length!r} is negative; 0 is the least.")
-    dtype = getattr(t0.to_numpy() if hasattr(t0, "to_numpy") else np.asarray(t0), "dtype", None)
-    counted_in_bars = dtype is not None and dtype.kind in "iu"
-    if whole and size > 0 and bars is None and not counted_in_bars:
+    if whole and size > 0 and bars is None and not _are_bar_numbers(t0):
         raise SettingError(
             f"{name}={length} bars cannot be counted without `bars=`, the closes of the full series; "
             "pass them, or give a timedelta."
         )
     return length
+
+
+def _checked_bars(bars: Any) -> Instants | None:
+    """Closes of the full series as instants; DataError unless they rise, since bars are counted by looking them up."""
+    if bars is None:
+        return None
+    instants = intervals.as_instants(bars, "bars")
+    if (np.diff(instants) <= 0).any():
+        row = int(np.flatnonzero(np.diff(instants) <= 0)[0]) + 1
+        raise DataError(
+            f"bars must rise without repeats and do not at entry {row}; give the close of every bar, in order."
+        )
+    return instants
+
+
+def _checked_settings(embargo: Any, purge: Any, t0: Any, bars: Any) -> dict[str, Any]:
+    """What `intervals.purge` needs, refused on the same grounds by every split."""
+    instants = _checked_bars(bars)
+    return {
+        "embargo": _checked_length(embargo, "embargo", t0, instants),
+        "margin": _checked_length(purge, "purge", t0, instants),
+        "bars": instants,
+    }
+
+
+def _are_bar_numbers(t0: Any) -> bool:
+    """Whether t0 counts bars: integers too small to be microseconds since 1970 (of any day but its first)."""
+    values = t0.to_numpy() if hasattr(t0, "to_numpy") else np.asarray(t0)
+    return values.dtype.kind in "iu" and (len(values) == 0 or int(np.abs(values).max()) < _FIRST_DAY)
