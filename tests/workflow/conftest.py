@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -7,6 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from foldsmith.cli.main import main
+from foldsmith.runs.manifest import Manifest, read
+from foldsmith.runs.store import Workspace
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = {"cv": "run_cv.py", "train": "train_model.py", "evaluate": "evaluate_model.py"}
@@ -54,6 +60,43 @@ class Desk:
         assert self.everything() == before, "a refused command left something"
         return done.stderr
 
+    def call(self, *words: object, status: int = 0) -> Result:
+        """Run `foldsmith ...` in this process, in the workspace, and check its exit status."""
+        with contextlib.chdir(self.path):
+            done = CliRunner().invoke(main, list(map(str, words)))
+        unforeseen = done.exception is not None and not isinstance(done.exception, SystemExit)
+        assert done.exit_code == status, f"{words}: {done.exit_code}\n{done.output}"
+        assert not unforeseen, f"{words}: {done.exception!r}"
+        return done
+
+    def denied(self, *words: object) -> str:
+        """Run a command in this process that must fail and leave nothing; its one sentence, `error: ` aside."""
+        before = self.everything()
+        told = self.call(*words, status=2).stderr
+        assert self.everything() == before, "a refused command left something"
+        assert told.startswith("error: "), told
+        assert told.count("\n") == 1, told
+        return told.removeprefix("error: ").strip()
+
+    @property
+    def workspace(self) -> Workspace:
+        return Workspace(self.path)
+
+    def dataset(self, *words: object) -> Manifest:
+        """The manifest of a new dataset made with these flags of `pipeline run`."""
+        made = self.call("pipeline", "run", "--symbols", "MES", "--horizons", 5, "--yes", *words)
+        return read(self.path / value(made.stdout, "Dataset saved to"))
+
+    def cv(self, *words: object, horizons: str = "5") -> Manifest:
+        """The manifest of a new, small CV run made with these flags."""
+        made = self.call("cv", "--horizons", horizons, "--n-splits", 2, "--workers", 1, *words)
+        return read((self.path / value(made.stdout, "Results saved to")).parent)
+
+    def train(self, *words: object) -> Manifest:
+        """The manifest of a new model made with these flags."""
+        made = self.call("train", *words)
+        return read(self.path / value(made.stdout, "Model saved to"))
+
     def everything(self) -> dict[str, int]:
         """Every path below the workspace and its size, the ledger's working files aside."""
         return {
@@ -66,6 +109,16 @@ class Desk:
 def value(text: str, name: str) -> str:
     """What a command printed after `name: `."""
     return next(line.split(": ", 1)[1] for line in text.splitlines() if line.startswith(f"{name}: "))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A workspace with 20 simulated sessions of MES, their dataset (horizons 5 and 10) and the CV run `base`."""
+    desk = Desk(tmp_path_factory.mktemp("tiny"))
+    desk.call("simulate", "--sessions", 20, "--edge", 0.05, "--seed", 7)
+    desk.call("pipeline", "run", "--symbols", "MES", "--horizons", "5,10")
+    desk.cv("--models", "logistic,lightgbm", "--output-name", "base")
+    return desk
 
 
 @dataclass(frozen=True)

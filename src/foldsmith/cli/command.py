@@ -27,6 +27,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 class Command(click.Command):
     """A command whose errors are one sentence on stderr and an exit status that is not 0."""
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """Parse; a flag's own check (that of --config) tells its error like the command does."""
+        try:
+            return super().make_context(*args, **options)
+        except FoldsmithError as error:
+            click.echo(f"error: {error}", err=True)
+            raise click.exceptions.Exit(error.exit_code) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; no traceback for what a user can cause."""
         try:

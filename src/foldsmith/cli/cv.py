@@ -19,7 +19,7 @@ from foldsmith.cli.command import (
 )
 from foldsmith.cli.validation_options import STORED, validation_options, validation_settings, worker_count
 from foldsmith.config import DEFAULT_MODELS, CrossValidateSettings, parse_horizons, parse_list
-from foldsmith.errors import SettingError
+from foldsmith.errors import SettingError, StoppedError
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Run, Workspace
@@ -46,7 +46,7 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
     workspace = open_workspace(workspace_dir)
     folder = workspace.stacking if output_dir is None else output_dir
     workers = worker_count(flags["workers"])
-    if flags["resume"]:
+    if flags["resume"] is not None:
         refuse(
             ctx,
             ["models", "horizons", *STORED[:-1], "output_name", "dry_run"],
@@ -61,16 +61,25 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
         return
     from foldsmith.stages.cross_validate import cross_validate
 
-    run = cross_validate(
-        dataset,
-        settings,
-        provenance(workspace),
-        say,
-        folder=folder,
-        name=flags["output_name"],
-        resume=flags["resume"],
-        workers=workers,
-    )
+    try:
+        run = cross_validate(
+            dataset,
+            settings,
+            provenance(workspace),
+            say,
+            folder=folder,
+            name=flags["output_name"],
+            resume=flags["resume"],
+            workers=workers,
+        )
+    except StoppedError as error:
+        # Its last words are the command that goes on, to which folders of one's own belong.
+        places = {
+            "--output-dir": output_dir,
+            "--workspace": None if workspace_dir == Path() else workspace_dir,
+        }
+        words = [word for flag, path in places.items() if path is not None for word in (flag, str(path))]
+        raise StoppedError(" ".join([str(error), *map(shlex.quote, words)])) from None
     _say_done(run, settings, output_dir, workspace_dir)
 
 

@@ -49,17 +49,26 @@ def read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> di
             f"--config {path}: params is no table; write [params] and one hyperparameter a line."
         )
     names = {
-        p.opts[0].removeprefix("--").replace("-", "_"): p.name
-        for p in ctx.command.params
-        if p.name != "config"
+        p.opts[0].removeprefix("--").replace("-", "_"): p for p in ctx.command.params if p.name != "config"
     }
     unknown = [key for key in found if key not in names]
     if unknown:
         raise SettingError(
             f"--config {path} has an unknown key {unknown[0]!r}; there are {', '.join(names)}, params."
         )
-    ctx.default_map = {str(names[key]): value for key, value in found.items()}
+    ctx.default_map = {
+        str(names[key].name): _as_typed(value, f"--config {path}: {key}") for key, value in found.items()
+    }
     return params
+
+
+def _as_typed(value: Any, where: str) -> str:
+    """A TOML value as it would be typed after its flag, so that 20.5 is no whole number here either."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ",".join(value)
+    if not isinstance(value, str | int | float):
+        raise SettingError(f"{where} is {value!r}; give text, a number, true or false.")
+    return str(value)
 
 
 @click.command(cls=Command)
@@ -176,6 +185,7 @@ def _base(
         [*ENSEMBLE_ONLY, "n_splits"],
         f"{name} is a base model, fitted once on the training segment",
     )
+    refuse(ctx, ["embargo_bars"], f"{name} is a base model, scored on rows after all it is fitted on")
     settings = validation_settings(ctx)
     if params and settings.tune:
         raise SettingError(

@@ -94,6 +94,17 @@ def _join(
             f"labels of horizon {horizon} point outside the bars of {folder.name}; make it again."
         )
     labels = labels.filter(pl.Series(known[bar]))
+    if labels.is_empty():
+        never = [
+            name
+            for name, seen in zip(recipe.features, np.isfinite(matrix).any(axis=0), strict=True)
+            if not seen
+        ]
+        raise DataError(
+            f"no row of horizon {horizon} has every feature known"
+            + (f": {', '.join(never)} never {'is' if len(never) == 1 else 'are'}" if never else "")
+            + "; make the dataset again, of more bars."
+        )
     bar = np.ascontiguousarray(labels["bar"].to_numpy(), dtype=np.int64)
     data = Dataset(
         X=matrix[bar],

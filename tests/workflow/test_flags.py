@@ -1,0 +1,436 @@
+"""Every flag does something, and one that does not apply is refused: none is parsed, echoed and ignored."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TypeVar
+
+import click
+import polars as pl
+import pytest
+from tests.workflow.conftest import Desk, value
+
+from foldsmith.cli.main import main
+from foldsmith.models.catalogue import MODELS, installed
+from foldsmith.runs.manifest import read
+
+Test = TypeVar("Test", bound=Callable[..., None])
+COVERED: dict[str, set[str]] = {}
+
+
+def covers(command: str, *flags: str) -> Callable[[Test], Test]:
+    """Say which flags of a command a test shows to do something."""
+    COVERED.setdefault(command, set()).update(flags)
+    return lambda test: test
+
+
+def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+def test_every_flag_of_every_command_has_a_test() -> None:
+    there = {name: {p.opts[0] for p in command.params} for name, command in commands(main)}
+    assert {name: flags for name, flags in there.items() if flags} == COVERED
+
+
+# --- pipeline run -----------------------------------------------------------------------------------------------
+
+
+def recipe(desk: Desk, run_id: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(
+        (desk.path / "data" / "datasets" / run_id / "recipe.json").read_text()
+    )
+    return found
+
+
+@pytest.fixture(scope="module")
+def bars(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A workspace with the raw bars of two symbols, and one dataset of MES with default settings."""
+    desk = Desk(tmp_path_factory.mktemp("bars"))
+    desk.call("simulate", "--sessions", 20, "--edge", 0.05, "--seed", 7)
+    desk.call("simulate", "--symbol", "CL", "--sessions", 20)
+    desk.dataset()
+    return desk
+
+
+@covers("pipeline run", "--symbols", "--workspace")
+def test_symbols_are_named_or_all(bars: Desk, tmp_path: Path) -> None:
+    other = Desk(tmp_path)
+    shutil.copytree(bars.path / "data" / "raw", tmp_path / "desk" / "data" / "raw")
+    made = other.call("pipeline", "run", "--symbols", "all", "--horizons", 5, "--workspace", "desk").stdout
+    folders = [line.split(": ")[1] for line in made.splitlines() if line.startswith("Dataset saved to: ")]
+    assert [read(tmp_path / folder).extra["symbol"] for folder in folders] == ["CL", "MES"]
+    assert "unknown" in other.denied("pipeline", "run", "--symbols", "NOPE", "--workspace", "desk")
+    assert "named twice" in other.denied("pipeline", "run", "--symbols", "MES,MES", "--workspace", "desk")
+
+
+@covers("pipeline run", "--timeframe", "--timezone", "--stamp", "--start", "--end")
+def test_clock_flags_change_the_bars(bars: Desk, tmp_path: Path) -> None:
+    plain = bars.dataset()
+    longer = bars.dataset("--timeframe", "15m")
+    assert longer.extra["bars"] * 3 == plain.extra["bars"]
+    # The same minutes by a clock of Chicago that shows their close: the same bars.
+    raw = pl.read_parquet(bars.path / "data" / "raw" / "MES_1m.parquet")
+    local = pl.col("timestamp").dt.offset_by("1m").dt.replace_time_zone("UTC")
+    local = local.dt.convert_time_zone("America/Chicago").dt.replace_time_zone(None)
+    other = Desk(tmp_path)
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    raw.with_columns(local).write_parquet(tmp_path / "data" / "raw" / "MES_1m.parquet")
+    same = other.dataset("--timezone", "America/Chicago", "--stamp", "close")
+    assert same.files["bars.parquet"] == plain.files["bars.parquet"]
+    assert "say --timezone" in other.denied("pipeline", "run", "--symbols", "MES", "--stamp", "close")
+    minute = other.dataset("--timezone", "America/Chicago")
+    assert minute.files["bars.parquet"] != plain.files["bars.parquet"]
+    started = bars.dataset("--start", "2022-01-05T23:00")
+    assert started.extra["first"].startswith("2022-01-05 23:00")
+    assert started.extra["last"] == plain.extra["last"]
+    ended = bars.dataset("--end", "2022-01-20")
+    assert ended.extra["last"].startswith("2022-01-20 00:00")
+    assert "not before" in bars.denied(
+        "pipeline", "run", "--symbols", "MES", "--start", "2022-01-20", "--end", "2022-01-10"
+    )
+    assert "no date" in bars.denied("pipeline", "run", "--symbols", "MES", "--start", "soon")
+
+
+@covers("pipeline run", "--horizons", "--train-ratio", "--val-ratio", "--test-ratio")
+def test_horizons_and_ratios(bars: Desk) -> None:
+    plain = bars.dataset()
+    every = bars.dataset("--horizons", "all")
+    assert every.extra["horizons"] == [5, 10, 15, 20]
+    # Segments are cut at the same instants for all horizons.
+    assert recipe(bars, every.id)["cuts"] == recipe(bars, plain.id)["cuts"]
+    cut = bars.dataset("--train-ratio", 0.6, "--val-ratio", 0.15, "--test-ratio", 0.25)
+    other = bars.dataset("--train-ratio", 0.6, "--val-ratio", 0.25, "--test-ratio", 0.15)
+    before, first, second = (recipe(bars, made.id)["cuts"] for made in (plain, cut, other))
+    assert isinstance(before, list)
+    assert isinstance(first, list)
+    assert isinstance(second, list)
+    assert first[0] == second[0] < before[0]
+    assert first[1] < second[1] == before[1]
+    assert "add up to 1" in bars.denied("pipeline", "run", "--symbols", "MES", "--train-ratio", 0.9)
+
+
+@covers("pipeline run", "--k-up", "--k-down", "--max-bars")
+def test_barrier_flags_enter_the_labels(bars: Desk) -> None:
+    made = bars.dataset("--k-up", 1.5, "--k-down", 0.5, "--max-bars", 8)
+    horizons = recipe(bars, made.id)["horizons"]
+    assert horizons == {"5": {"barriers": {"down": 0.5, "up": 1.5}, "max_bars": 8}}
+    labels = pl.read_parquet(bars.path / "data" / "datasets" / made.id / "labels_h5.parquet")
+    assert labels["y"].value_counts().filter(pl.col("y") == -1)["count"][0] > labels.height / 2
+    assert labels.select((pl.col("label_end") - pl.col("datetime")).median()).item().seconds <= 8 * 300
+    run = ["pipeline", "run", "--symbols", "MES"]
+    assert "go together" in bars.denied(*run, "--k-up", 1)
+    assert "go together" in bars.denied(*run, "--k-down", 1)
+    assert "one horizon" in bars.denied(*run, "--horizons", "5,10", "--max-bars", 3)
+
+
+@covers("pipeline run", "--yes")
+def test_yes_is_not_asked(bars: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("foldsmith.cli.pipeline.sys", terminal)
+    before = bars.everything()
+    # Nobody answers: nothing is made.
+    asked = bars.call("pipeline", "run", "--symbols", "MES", "--horizons", 5, status=1)
+    assert "Make 1 dataset(s)" in asked.output
+    assert bars.everything() == before
+    assert "Make 1" not in bars.call("pipeline", "run", "--symbols", "MES", "--horizons", 5, "--yes").output
+
+
+# --- cv ---------------------------------------------------------------------------------------------------------
+
+
+@covers("cv", "--models", "--horizons")
+def test_models_and_horizons_are_named_or_all(tiny: Desk) -> None:
+    made = tiny.cv("--models", "lightgbm,logistic", horizons="all")
+    assert made.extra["models"] == ["lightgbm", "logistic"]
+    assert made.extra["horizons"] == [5, 10]
+    shown = tiny.call("cv", "--models", "all", "--horizons", 5, "--n-splits", 2, "--dry-run").stdout
+    assert f"fits: {3 * len(installed())} ({len(installed())} models" in shown
+
+
+VALIDATION = {
+    "--n-splits": 3,
+    "--purge-bars": 7,
+    "--embargo-bars": 40,
+    "--sample-weight": "uniqueness",
+    "--seed": 5,
+}
+
+
+@covers("cv", *VALIDATION)
+@pytest.mark.parametrize(("flag", "given"), VALIDATION.items())
+def test_validation_flags_enter_manifest_and_content(tiny: Desk, flag: str, given: object) -> None:
+    plain = tiny.cv("--models", "lightgbm")
+    made = tiny.cv("--models", "lightgbm", flag, given)
+    assert made.parameters["validation"][flag[2:].replace("-", "_")] == given
+    table = "stacking/stacking_dataset_h5.parquet"
+    assert made.files[table] != plain.files[table]
+    folder = tiny.path / "data" / "stacking" / made.id / "stacking"
+    data = pl.read_parquet(folder / "stacking_dataset_h5.parquet")
+    before = pl.read_parquet(folder.parents[1] / plain.id / table)
+    if flag == "--sample-weight":
+        assert data["sample_weight"].min() < 1 == before["sample_weight"].min()
+    assert data["lightgbm_prob_long"].to_list() != before["lightgbm_prob_long"].to_list()
+
+
+@covers("cv", "--tune", "--n-trials")
+def test_trials_are_made_where_tuning_is_asked_for(tiny: Desk) -> None:
+    made = tiny.cv("--models", "logistic", "--tune", "--n-trials", 2)
+    tuned = json.loads(
+        (tiny.path / "data" / "stacking" / made.id / "tuned_params" / "logistic_h5.json").read_text()
+    )
+    assert [len(fold["trials"]) for fold in tuned["folds"]] == [2, 2]
+    for command in (("cv",), ("train", "--model", "logistic", "--horizon", 5)):
+        assert "without --tune" in tiny.denied(*command, "--n-trials", 3)
+
+
+@covers("cv", "--output-dir", "--output-name", "--workers", "--workspace")
+def test_where_and_by_how_many_changes_no_content(tiny: Desk, tmp_path: Path) -> None:
+    plain = tiny.cv("--models", "logistic")
+    made = Desk(tmp_path).call(
+        "cv", "--models", "logistic", "--horizons", 5, "--n-splits", 2, "--workers", 2, "--output-name", "mine",
+        "--output-dir", tmp_path / "there", "--workspace", tiny.path,
+    )  # fmt: skip
+    assert value(made.stdout, "CV Run ID") == "mine"
+    assert f"--phase3-output {tmp_path}/there --workspace {tiny.path}" in made.stdout
+    assert read(tmp_path / "there" / "mine").content == plain.content
+    assert "least is 1" in tiny.denied("cv", "--workers", 0)
+
+
+@covers("cv", "--dry-run")
+def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(tiny: Desk) -> None:
+    before = tiny.everything()
+    words = ["cv", "--models", "logistic", "--horizons", "5", "--n-splits", 2, "--dry-run", "--workers"]
+    one, two = (tiny.call(*words, workers).stdout for workers in (1, 2))
+    assert "fits: 3 " in one
+    assert "with 1 workers" in one
+    assert "with 2 workers" in two
+    assert tiny.everything() == before
+    assert "--output-name does not apply" in tiny.denied(*words, 1, "--output-name", "x")
+
+
+@covers("cv", "--resume")
+def test_resuming_takes_the_settings_it_was_begun_with(tiny: Desk) -> None:
+    for flag in (
+        ["--models", "logistic"], ["--horizons", "5"], ["--n-splits", 2], ["--purge-bars", 1], ["--tune"],
+        ["--embargo-bars", 1], ["--n-trials", 2], ["--sample-weight", "none"], ["--seed", 1], ["--symbol", "MES"],
+        ["--dataset", "x"], ["--output-name", "x"], ["--dry-run"],
+    ):  # fmt: skip
+        told = tiny.denied("cv", "--resume", "base", *flag)
+        assert told.startswith(f"{flag[0]} does not apply: a resumed run has the settings"), told
+    assert "finished; there is nothing to resume" in tiny.denied("cv", "--resume", "base")
+    assert "no run there can be resumed" in tiny.denied("cv", "--resume", "nothing")
+    assert "is empty" in tiny.denied("cv", "--resume", "")
+
+
+@covers("cv", "--symbol", "--dataset")
+@covers("train", "--symbol", "--dataset")
+def test_which_dataset_is_named_or_said(bars: Desk) -> None:
+    mine = bars.dataset("--horizons", "5")
+    newest = bars.dataset("--horizons", "5")
+    train = ["train", "--model", "logistic", "--horizon", 5]
+    cv = ["cv", "--models", "logistic", "--horizons", 5, "--n-splits", 2, "--workers", 1]
+    for command in (cv, train):
+        said = bars.call(*command).stdout
+        assert f"dataset {newest.id}, the newest of MES" in said
+    oil = bars.call("pipeline", "run", "--symbols", "CL", "--horizons", 5).stdout
+    for command, where in ((cv, "Results saved to"), (train, "Model saved to")):
+        assert "datasets of CL, MES; say which with --symbol" in bars.denied(*command)
+        assert "no dataset of NQ" in bars.denied(*command, "--symbol", "NQ")
+        said = bars.call(*command, "--symbol", "CL").stdout
+        assert f"dataset {value(oil, 'Dataset ID')}, the newest of CL" in said
+        made = bars.path / value(bars.call(*command, "--dataset", mine.id).stdout, where)
+        assert read(made.parent if made.is_file() else made).parents[0].id == mine.id
+        assert "is of MES, not of CL" in bars.denied(*command, "--dataset", mine.id, "--symbol", "CL")
+
+
+# --- train ------------------------------------------------------------------------------------------------------
+
+
+@covers("train", "--model", "--horizon", "--output-dir", "--workspace", "--seed", "--purge-bars")
+@covers("train", "--sample-weight", "--tune", "--n-trials")
+def test_flags_of_a_base_model(tiny: Desk, tmp_path: Path) -> None:
+    made = Desk(tmp_path).call(
+        "train", "--model", "lightgbm", "--horizon", 10, "--workspace", tiny.path, "--output-dir", "mine"
+    )
+    assert f"--runs-dir mine --workspace {tiny.path}" in made.stdout
+    plain = read(tmp_path / value(made.stdout, "Model saved to"))
+    assert (plain.extra["model"], plain.extra["horizon"]) == ("lightgbm", 10)
+    for flag, given in (
+        ("--seed", 3),
+        ("--purge-bars", 30),
+        ("--sample-weight", "uniqueness"),
+    ):
+        other = tiny.train("--model", "lightgbm", "--horizon", 10, flag, given)
+        assert other.parameters[flag[2:].replace("-", "_")] == given
+        # The margins of a base model part the segments: some rows near the cut are gone.
+        changed = [name for name in other.files if other.files[name] != plain.files[name]]
+        assert any(name.startswith(("model/", "predictions/")) for name in changed), flag
+    tuned = tiny.train("--model", "logistic", "--horizon", 10, "--tune", "--n-trials", 2)
+    assert (tuned.parameters["tune"], tuned.parameters["n_trials"]) == (True, 2)
+    metrics = tiny.path / "experiments" / "runs" / tuned.id / "metrics.json"
+    assert json.loads(metrics.read_text())["trials"] == 2
+    base = ["train", "--model", "logistic", "--horizon", 5]
+    for flag in (
+        ["--base-models", "logistic"], ["--meta-learner", "logistic"], ["--stacking-data", "base"],
+        ["--phase3-output", "x"], ["--n-splits", 2], ["--workers", 1], ["--embargo-bars", 3],
+    ):  # fmt: skip
+        assert tiny.denied(*base, *flag).startswith(f"{flag[0]} does not apply: logistic is a base model")
+
+
+@covers("train", "--base-models", "--meta-learner", "--n-splits", "--embargo-bars", "--workers")
+def test_flags_of_an_ensemble_with_fresh_predictions(tiny: Desk) -> None:
+    words = ["--model", "stacking", "--horizon", 5, "--base-models", "logistic,lightgbm", "--n-splits", 2]
+    made = tiny.train(*words, "--workers", 1)
+    assert made.parameters["base_models"] == ["logistic", "lightgbm"]
+    assert made.parameters["meta_learner"] == "logistic"
+    assert tiny.train(*words, "--workers", 2).content == made.content
+    other = tiny.train(*words[:-1], 3, "--workers", 1)
+    assert other.parameters["n_splits"] == 3
+    greedy = tiny.train(*words, "--workers", 1, "--meta-learner", "greedy")
+    assert greedy.parameters["meta_learner"] == "greedy"
+    longer = tiny.train(*words, "--workers", 1, "--embargo-bars", 60)
+    assert longer.parameters["embargo_bars"] == 60
+    assert len({made.content, other.content, greedy.content, longer.content}) == 4
+    fresh = ["train", "--model", "stacking", "--horizon", 5]
+    assert "--stacking-data" in tiny.denied(*fresh, "--phase3-output", "x")
+    assert "nope" in tiny.denied(*fresh, "--meta-learner", "nope")
+    assert "least is 1" in tiny.denied(*fresh, "--workers", 0)
+    assert "voting has no meta-learner" in tiny.denied(
+        "train", "--model", "voting", "--horizon", 5, "--meta-learner", "logistic"
+    )
+
+
+@covers("train", "--stacking-data", "--phase3-output")
+def test_flags_of_an_ensemble_from_stored_predictions(tiny: Desk) -> None:
+    words = ["--model", "stacking", "--horizon", 5, "--stacking-data"]
+    made = tiny.train(*words, "base")
+    assert [parent.id for parent in made.parents][0] == "base"
+    shutil.copytree(tiny.path / "data" / "stacking" / "base", tiny.path / "kept" / "base")
+    try:
+        assert tiny.train(*words, "base", "--phase3-output", "kept").content == made.content
+        (tiny.path / "data" / "stacking" / "base").rename(tiny.path / "away")
+        assert tiny.train(*words, "base", "--phase3-output", "kept").content == made.content
+        assert "data/stacking" in tiny.denied("train", *words, "base")
+    finally:
+        (tiny.path / "away").rename(tiny.path / "data" / "stacking" / "base")
+        shutil.rmtree(tiny.path / "kept")
+    for model in ("voting", "blending"):
+        assert tiny.train("--model", model, *words[2:], "base").extra["model"] == model
+    for flag in (
+        ["--symbol", "MES"], ["--dataset", "x"], ["--n-splits", 2], ["--purge-bars", 1], ["--embargo-bars", 1],
+        ["--tune"], ["--n-trials", 2], ["--sample-weight", "none"], ["--seed", 42], ["--workers", 1],
+        ["--base-models", "logistic"],
+    ):  # fmt: skip
+        told = tiny.denied("train", *words, "base", *flag)
+        assert told.startswith(f"{flag[0]} does not apply: with --stacking-data"), told
+
+
+@covers("train", "--config")
+def test_a_config_file_stands_for_flags_and_hyperparameters(tiny: Desk, tmp_path: Path) -> None:
+    config = tmp_path / "model.toml"
+
+    def write(text: str) -> list[object]:
+        config.write_text(text)
+        return ["--config", config]
+
+    made = tiny.train(*write('model = "lightgbm"\nhorizon = 5\nseed = 3\n[params]\nnum_leaves = 7\n'))
+    assert made.parameters["params"] == {"num_leaves": 7}
+    assert made.seed == 3
+    # A flag on the command line goes before the file.
+    assert tiny.train(*write('model = "logistic"\nhorizon = 5'), "--horizon", 10).extra["horizon"] == 10
+    listed = tiny.train(
+        *write('model="voting"\nhorizon=5\nbase_models=["logistic","lightgbm"]\nn_splits=2\nworkers=1')
+    )
+    assert listed.parameters["base_models"] == ["logistic", "lightgbm"]
+    refused = {
+        'model="logistic"\nhorizon=5\ntune=true\n[params]\nl2=0.1': "--tune does not apply",
+        'model="stacking"\nhorizon=5\n[params]\nl2=0.1': "stacking is an ensemble",
+        'model="logistic"\nhorizon=5\nn_splits=3': "--n-splits does not apply",
+        'model="logistic"\nhorizon=5\n[params]\nnope=1': "no parameter 'nope'",
+        'modle="logistic"': "unknown key 'modle'",
+        "model=": "cannot be read as TOML",
+        "params=3": "params is no table",
+        "model={a=1}": "give text, a number",
+    }
+    for text, sentence in refused.items():
+        assert sentence in tiny.denied("train", *write(text)), text
+    assert "cannot be read" in tiny.denied("train", "--config", tmp_path / "nowhere.toml")
+    # 20.5 bars are not cut down to 20.
+    tiny.call("train", *write('model="logistic"\nhorizon=5.5'), status=2)
+
+
+@covers("train", "--list-models")
+def test_list_models_lists_what_pipeline_models_lists(tiny: Desk) -> None:
+    listed = tiny.call("train", "--list-models").stdout
+    assert all(name in listed for name in (*MODELS, "stacking", "blending", "voting", "greedy", "max_depth"))
+    assert tiny.call("pipeline", "models").stdout == listed
+
+
+# --- evaluate, predict, and what there is ------------------------------------------------------------------------
+
+
+@covers("evaluate", "--run-id", "--split", "--runs-dir", "--workspace")
+@covers("predict", "--run-id", "--runs-dir", "--bars", "--output", "--workspace")
+def test_flags_of_evaluate_and_predict(tiny: Desk, tmp_path: Path) -> None:
+    made = tiny.train("--model", "logistic", "--horizon", 5, "--output-dir", "mine")
+    here = ["--run-id", made.id, "--runs-dir", tiny.path / "mine", "--workspace", tiny.path]
+    other = Desk(tmp_path)
+    for split in ("validation", "test"):
+        shown = other.call("evaluate", *here, "--split", split).stdout
+        assert Path(value(shown, "Evaluation saved to")).name.startswith(f"{split}_")
+    assert "experiments/runs" in tiny.denied("evaluate", "--run-id", made.id, "--split", "test")
+    other.call("evaluate", *here, "--split", "train", status=2)
+    raw = tiny.path / "data" / "raw" / "MES_1m.parquet"
+    other.call("predict", *here, "--bars", raw, "--output", "found.csv")
+    printed = other.call("predict", *here, "--bars", raw).stdout
+    assert (tmp_path / "found.csv").read_text() == printed
+    assert "was left untouched" in other.denied("predict", *here, "--bars", raw, "--output", "found.csv")
+    assert "unknown ending" in other.denied("predict", *here, "--bars", raw, "--output", "found.xls")
+
+
+@covers("pipeline list-runs", "--workspace")
+@covers("pipeline status", "--workspace")
+@covers("runs list", "--workspace")
+@covers("runs show", "run_id", "--workspace")
+@covers("runs verify", "run_id", "--workspace")
+def test_what_there_is(tiny: Desk, tmp_path: Path) -> None:
+    other, there = Desk(tmp_path), ["--workspace", tiny.path]
+    listed = other.call("pipeline", "list-runs", *there).stdout
+    assert "cv       base  MES   models logistic,lightgbm  horizons 5" in listed
+    assert other.call("runs", "list", *there).stdout == listed
+    assert "no run is there yet" in other.call("pipeline", "list-runs").stdout
+    assert "raw bars: MES" in other.call("pipeline", "status", *there).stdout
+    assert "raw bars: none" in other.call("pipeline", "status").stdout
+    assert json.loads(other.call("runs", "show", "base", *there).stdout)["kind"] == "cv"
+    assert other.call("runs", "verify", "base", *there).stdout == "base: whole\n"
+    assert "base: whole\n" in other.call("runs", "verify", *there).stdout
+    assert "'nope' is not in" in tiny.denied("runs", "show", "nope")
+
+
+@covers("simulate", "--symbol", "--sessions", "--edge", "--seed", "--start", "--workspace")
+def test_flags_of_simulate(tmp_path: Path) -> None:
+    desk, number = Desk(tmp_path), iter(range(9))
+
+    def bars_of(*words: object) -> pl.DataFrame:
+        folder = tmp_path / str(next(number))
+        folder.mkdir()
+        desk.call("simulate", "--sessions", 2, "--workspace", folder.name, *words)
+        return pl.read_parquet(next((folder / "data" / "raw").iterdir()))
+
+    plain = bars_of()
+    assert bars_of().equals(plain)
+    assert not bars_of("--seed", 1).equals(plain)
+    assert not bars_of("--edge", 0.5).equals(plain)
+    assert not bars_of("--symbol", "CL").equals(plain)
+    assert bars_of("--sessions", 3).height > plain.height
+    assert bars_of("--start", "2023-05-01")["timestamp"][0].year == 2023
+    assert "was left untouched" in desk.denied("simulate", "--workspace", "0")
