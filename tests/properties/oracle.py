@@ -42,7 +42,7 @@ def meeting_pair_by_pair(t0: Any, t1: Any, one: Any, other: Any) -> int:
 
 
 def in_embargo(t0: Any, t1: Any, train: Any, test: Any, closes: Any, embargo: int) -> int:
-    """How many training rows begin less than `embargo` + 1 bars after the last label end of a test block before them."""
+    """How many training rows begin within `embargo` bars after the last label end of a test block."""
     bars = list(map(int, closes))
     found: set[int] = set()
     for block in np.split(test, np.flatnonzero(np.diff(test) != 1) + 1):
