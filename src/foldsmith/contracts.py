@@ -1,7 +1,7 @@
 """One written contract for each table that crosses a boundary, checked on write and on read.
 
-A contract lists the columns, their types and what a value may be. `check` returns the table with the contract's
-columns first and unchanged, or raises DataError naming the table, the column and the first offending row.
+A contract lists the columns, their types and what a value may be. `check` returns the table unchanged, other columns
+included, or raises DataError naming the table, the column and the first offending row.
 """
 
 from __future__ import annotations
@@ -111,6 +111,10 @@ BARS = Contract(
     rules=(
         *_OHLC_RULES,
         ("a bar must close after it opens", pl.col("close_time") > pl.col("datetime")),
+        (
+            "a bar must close before the next one opens, or as it does",
+            (pl.col("close_time") <= pl.col("datetime").shift(-1)).fill_null(True),
+        ),
         ("volume must not be negative", pl.col("volume") >= 0),
     ),
 )
@@ -194,5 +198,12 @@ def prediction_contract() -> Contract:
             **{name: Column(pl.Float32) for name in names},
         },
         key="datetime",
-        rules=(("probabilities must add up to 1", (pl.sum_horizontal(names) - 1).abs() < 1e-4),),
+        rules=(
+            ("a label must not end before it begins", pl.col("label_end") >= pl.col("datetime")),
+            ("probabilities must add up to 1", (pl.sum_horizontal(names) - 1).abs() < 1e-4),
+            (
+                "probabilities must lie in [0, 1]",
+                pl.all_horizontal(pl.col(name).is_between(0, 1) for name in names),
+            ),
+        ),
     )

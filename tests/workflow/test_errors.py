@@ -253,9 +253,16 @@ def model(tiny: Desk) -> str:
     return value(tiny.call(*STACK, "base").stdout, "Run ID")
 
 
-@pytest.mark.parametrize(
-    "inside", ["manifest.json", "metrics.json", "model/recipe.json", "model/model.json", "model/base/logistic/model.json"]
-)  # fmt: skip
+INSIDE = [
+    "manifest.json",
+    "metrics.json",
+    "model/recipe.json",
+    "model/model.json",
+    "model/base/logistic/model.json",
+]
+
+
+@pytest.mark.parametrize("inside", INSIDE)
 def test_a_spoilt_model_is_neither_evaluated_nor_used(tiny: Desk, model: str, inside: str) -> None:
     path = tiny.path / "experiments" / "runs" / model / inside
     raw = tiny.path / "data" / "raw" / "MES_1m.parquet"
@@ -317,13 +324,14 @@ def test_a_changed_dataset_under_a_cv_run_is_named_with_both(tiny: Desk, tmp_pat
 # --- the machine -------------------------------------------------------------------------------------------------
 
 
-def test_a_full_disk_is_told_and_leaves_no_half_run(tiny: Desk, tmp_path: Path) -> None:
-    """Phase 1 on a file system of 1 MiB that exists for that process alone."""
+@pytest.mark.parametrize("size", ["1000k", "1500k"])
+def test_a_full_disk_is_told_and_leaves_no_half_run(tiny: Desk, tmp_path: Path, size: str) -> None:
+    """Phase 1 on a small file system that exists for that process alone."""
     unshare = shutil.which("unshare")
     if not sys.platform.startswith("linux") or unshare is None:
         pytest.skip("a private file system needs Linux and `unshare`")
     script = (
-        'mount -t tmpfs -o size=2500k none "$1" || exit 77; mkdir -p "$1/data/raw"; cp "$2" "$1/data/raw" || exit 78;'
+        f'mount -t tmpfs -o size={size} none "$1" || exit 77; mkdir -p "$1/data/raw"; cp "$2" "$1/data/raw" || exit 78;'
         ' cd "$1"; "$0" "$3" run --symbols MES --horizons 5; echo "status $?"; find . -type f -o -name "*.partial"'
     )
     raw = tiny.path / "data" / "raw" / "MES_1m.parquet"

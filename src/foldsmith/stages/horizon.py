@@ -95,11 +95,8 @@ def _join(
         )
     labels = labels.filter(pl.Series(known[bar]))
     if labels.is_empty():
-        never = [
-            name
-            for name, seen in zip(recipe.features, np.isfinite(matrix).any(axis=0), strict=True)
-            if not seen
-        ]
+        seen = np.asarray(np.isfinite(matrix).any(axis=0))
+        never = [name for name, has in zip(recipe.features, seen, strict=True) if not has]
         raise DataError(
             f"no row of horizon {horizon} has every feature known"
             + (f": {', '.join(never)} never {'is' if len(never) == 1 else 'are'}" if never else "")

@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import signal
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,10 +108,26 @@ def _finished(units: Sequence[Unit], workers: int) -> Iterable[tuple[str, Result
         return ((unit.key, unit.call(**unit.arguments)) for unit in units)
     from joblib import Parallel, delayed
 
+    # Stopped by Ctrl-C, joblib warns about the tasks it dropped; that is what was asked for.
+    warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
     # Large arrays reach the workers as read-only memory maps, so that k workers do not hold k copies.
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-    found: Iterable[tuple[str, Result]] = parallel(delayed(_call)(unit) for unit in units)
+    with _interrupts_kept_from_children():
+        found: Iterable[tuple[str, Result]] = parallel(delayed(_call)(unit) for unit in units)
     return found
+
+
+@contextmanager
+def _interrupts_kept_from_children() -> Iterator[None]:
+    """Processes started here never see Ctrl-C, which a terminal sends to all: this process alone ends them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _call(unit: Unit) -> tuple[str, Result]:
