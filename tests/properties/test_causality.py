@@ -142,8 +142,9 @@ def test_other_minutes_after_a_cut_change_nothing_known_at_it(
         clean = _with_fixed_width(monkeypatch, tmp_path / "clean", RAW)
     spoilt = Chain(tmp_path / "wild", wild(cut <= OPENS))
     assert changes(clean, spoilt, cut, same_bars=True, after_training=True) == []
-    # The spoilt minutes are felt, from the first of them on.
-    assert changes(clean, spoilt, cut + 5 * MINUTE, same_bars=True, after_training=True) != []
+    # The spoilt minutes are felt, from the first bar of them on.
+    closes = as_instants(clean.bars["close_time"])
+    assert changes(clean, spoilt, int(closes[closes > cut][0]), same_bars=True, after_training=True) != []
 
 
 @pytest.mark.parametrize("spoil", [broken, cut_off])
