@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import multiprocessing
 import os
 import random
@@ -24,11 +25,10 @@ from tests.runs.made_runs import in_processes
 
 from foldsmith.errors import DataError, FoldsmithError, IntegrityError
 from foldsmith.runs import ledger_file
-from foldsmith.runs.ledger import Ledger, Look, LookCount
+from foldsmith.runs.ledger import Anchor, Ledger, Look, LookCount, Published, Removed
 from foldsmith.runs.ledger_file import SCHEMA
 
 fork = multiprocessing.get_context("fork")
-TABLES = ("trials", "looks", "published")
 MARK = ".ledger.sqlite.begun"
 
 
@@ -50,12 +50,14 @@ def look(ledger: Ledger, **changed: Any) -> LookCount:
 
 
 def filled(path: Path) -> Ledger:
-    """A ledger with entries in every table."""
+    """A ledger with entries of every kind: begun, 5 trials, 3 looks, published, removed, tag."""
     ledger = Ledger(path)
     ledger.record_trials([trial(number) for number in range(5)])
     for _ in range(3):
         look(ledger)
     ledger.record_published("run", "model", "c", "m")
+    ledger.record_removed("run", "model", "c")
+    ledger.record_tag("run", "good", True)
     return ledger
 
 
@@ -80,6 +82,12 @@ CALLS: dict[str, Callable[[Ledger], Any]] = {
     "trial count": lambda ledger: ledger.trial_count("data"),
     "looks": lambda ledger: ledger.looks(),
     "hashes": lambda ledger: ledger.manifest_hashes("run"),
+    "all published": lambda ledger: ledger.published(),
+    "removed": lambda ledger: ledger.removed(),
+    "tag": lambda ledger: ledger.record_tag("run", "good", True),
+    "tags": lambda ledger: ledger.tags(),
+    "anchor": lambda ledger: ledger.anchor(),
+    "check anchor": lambda ledger: ledger.check_anchor("run", Anchor("x", 1, "x")),
     "check": lambda ledger: ledger.check(),
 }
 
@@ -89,7 +97,11 @@ def test_reading_where_nothing_was_recorded_is_empty_and_makes_nothing(path: Pat
     assert ledger.trial_count("data") == 0
     assert ledger.looks() == []
     assert ledger.manifest_hashes("run") == ()
+    assert ledger.published() == []
+    assert ledger.removed() == []
+    assert ledger.tags() == {}
     ledger.check()
+    ledger.check_anchor("run", Anchor("x", 1, "x"))
     ledger.record_trials([])
     assert not path.parent.exists()
 
@@ -156,7 +168,7 @@ def test_a_bad_trial_is_refused_and_none_of_its_batch_is_entered(path: Path) -> 
     del lacking["fold"]
     with pytest.raises(DataError, match=r"lacks 'fold'; it has run_id"):
         ledger.record_trials([trial(0), lacking])
-    with pytest.raises(DataError, match=r"params of trial 4 cannot be stored"):
+    with pytest.raises(DataError, match=r"trial 4 cannot be stored"):
         ledger.record_trials([trial(0), trial(4, params={"x": float("nan")})])
     assert not path.exists()
     ledger.record_trials([trial(0, strange="passed over")])
@@ -173,43 +185,43 @@ def test_the_hash_of_a_published_manifest_is_kept_oldest_first(path: Path) -> No
     assert ledger.manifest_hashes("run' OR '1'='1") == ()
 
 
-@pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE {} SET run_id = 'x'",
-        "DELETE FROM {}",
-        "DELETE FROM {} WHERE id = 1",
-        "REPLACE INTO {0} SELECT * FROM {0} WHERE id = 1",
-        "INSERT OR REPLACE INTO {0} SELECT * FROM {0} WHERE id = 1",
-        "INSERT OR IGNORE INTO {0} SELECT * FROM {0} WHERE id = 1",
-        "INSERT INTO {0} SELECT * FROM {0} WHERE id = 1 ON CONFLICT (id) DO UPDATE SET run_id = 'x'",
-        "UPDATE OR IGNORE {} SET id = id + 100",
+        "UPDATE entries SET body = 'x'",
+        "DELETE FROM entries",
+        "DELETE FROM entries WHERE id = 1",
+        "DELETE FROM entries WHERE id = (SELECT MAX(id) FROM entries)",
+        "REPLACE INTO entries SELECT * FROM entries WHERE id = 1",
+        "INSERT OR REPLACE INTO entries SELECT * FROM entries WHERE id = 1",
+        "INSERT OR IGNORE INTO entries SELECT * FROM entries WHERE id = 1",
+        "INSERT INTO entries SELECT * FROM entries WHERE id = 1 ON CONFLICT (id) DO UPDATE SET body = 'x'",
+        "UPDATE OR IGNORE entries SET id = id + 100",
     ],
 )
-def test_the_file_itself_refuses_every_change_but_an_addition(path: Path, table: str, change: str) -> None:
+def test_the_file_itself_refuses_every_change_but_an_addition(path: Path, change: str) -> None:
     filled(path)
     with closing(sqlite3.connect(path)) as connection:
-        before = connection.execute(f"SELECT * FROM {table}").fetchall()
+        before = connection.execute("SELECT * FROM entries").fetchall()
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-            connection.execute(change.format(table))
+            connection.execute(change)
         connection.rollback()
-        assert connection.execute(f"SELECT * FROM {table}").fetchall() == before
+        assert connection.execute("SELECT * FROM entries").fetchall() == before
 
 
 HARM = {
-    "guard gone": "DROP TRIGGER looks_kept",
-    "guard of the same name that guards nothing": "DROP TRIGGER looks_kept; CREATE TRIGGER looks_kept BEFORE "
-    "DELETE ON looks WHEN 0 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
-    "guard of the same name on another table": "DROP TRIGGER looks_kept; CREATE TABLE x (id); CREATE TRIGGER "
-    "looks_kept BEFORE DELETE ON x BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
-    "guard that drops what comes": "CREATE TRIGGER more BEFORE INSERT ON looks "
+    "guard gone": "DROP TRIGGER entries_kept",
+    "guard of the same name that guards nothing": "DROP TRIGGER entries_kept; CREATE TRIGGER entries_kept BEFORE "
+    "DELETE ON entries WHEN 0 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
+    "guard of the same name on another table": "DROP TRIGGER entries_kept; CREATE TABLE x (id); CREATE TRIGGER "
+    "entries_kept BEFORE DELETE ON x BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END",
+    "guard that drops what comes": "CREATE TRIGGER more BEFORE INSERT ON entries "
     "BEGIN SELECT RAISE(IGNORE); END",
-    "table gone": "DROP TABLE looks",
-    "table made anew": "CREATE TABLE y AS SELECT * FROM looks; DROP TABLE looks; "
-    "ALTER TABLE y RENAME TO looks",
-    "column added": "ALTER TABLE looks ADD COLUMN more TEXT",
-    "index gone": "DROP INDEX looks_by",
+    "table gone": "DROP TABLE entries",
+    "table made anew": "CREATE TABLE y AS SELECT * FROM entries; DROP TABLE entries; "
+    "ALTER TABLE y RENAME TO entries",
+    "column added": "ALTER TABLE entries ADD COLUMN more TEXT",
+    "index gone": "DROP INDEX entries_of_data",
 }
 
 
@@ -224,10 +236,10 @@ def test_a_ledger_whose_tables_or_guards_were_changed_is_refused(path: Path, har
 
 
 def test_the_schema_of_a_format_does_not_change() -> None:
-    """Ledgers of format 1 are on users' disks: whoever changes the schema raises FORMAT and reads the old."""
+    """Ledgers of format 2 are on users' disks: whoever changes the schema raises FORMAT and reads the old."""
     spelled = "\n".join(SCHEMA.values())
-    assert ledger_file.FORMAT == 1
-    assert hashlib.sha256(spelled.encode()).hexdigest()[:16] == "6a081b75753675fd"
+    assert ledger_file.FORMAT == 2
+    assert hashlib.sha256(spelled.encode()).hexdigest()[:16] == "eeedbc47a2cd4af0"
 
 
 def harmed(path: Path, kind: str) -> None:
@@ -255,7 +267,7 @@ def harmed(path: Path, kind: str) -> None:
         elif kind == "pipe":
             os.mkfifo(path)
         else:
-            directly(path, "CREATE TABLE looks (id INTEGER PRIMARY KEY); PRAGMA user_version = 1")
+            directly(path, "CREATE TABLE entries (id INTEGER PRIMARY KEY); PRAGMA user_version = 2")
 
 
 KINDS = ("empty", "text", "cut", "cut at a page", "header alone", "zeros", "noise", "folder", "dangling link")
@@ -279,8 +291,8 @@ def test_a_damaged_or_foreign_file_is_refused_in_one_sentence_and_left_alone(
 
 def test_a_ledger_of_another_format_says_which(path: Path) -> None:
     filled(path)
-    directly(path, "PRAGMA user_version = 2")
-    with pytest.raises(DataError, match=r"has format 2 and this version reads 1; use the version"):
+    directly(path, "PRAGMA user_version = 1")
+    with pytest.raises(DataError, match=r"has format 1 and this version reads 2; use the version"):
         look(Ledger(path))
 
 
@@ -316,20 +328,112 @@ def test_the_mark_is_made_good_where_a_kill_came_before_it(path: Path) -> None:
     assert (path.parent / MARK).exists()
 
 
-@pytest.mark.parametrize("entry", [1, 2])
+def around_the_guards(path: Path, script: str) -> None:
+    """Change entries as somebody would who takes the guards away and puts them back."""
+    guards = [name for name in SCHEMA if name.startswith("entries_") and "TRIGGER" in SCHEMA[name]]
+    without = ";".join(f"DROP TRIGGER {name}" for name in guards)
+    directly(path, ";".join([without, script, *(SCHEMA[name] for name in guards)]))
+
+
+@pytest.mark.parametrize("entry", [1, 2, 5, 11])
 def test_check_finds_an_entry_that_was_taken_out_from_under_the_guards(path: Path, entry: int) -> None:
     ledger = filled(path)
-    guard = SCHEMA["looks_kept"]
-    directly(path, f"DROP TRIGGER looks_kept; DELETE FROM looks WHERE id = {entry}; {guard}")
-    with pytest.raises(IntegrityError, match=r"of 3 entries in its looks, 1 are gone"):
+    around_the_guards(path, f"DELETE FROM entries WHERE id = {entry}")
+    with pytest.raises(IntegrityError, match=rf"entry {entry} is gone"):
+        ledger.check()
+    around_the_guards(path, f"UPDATE entries SET id = id - 1 WHERE id > {entry}")
+    with pytest.raises(IntegrityError, match=rf"entry {entry}, .* was changed"):
         ledger.check()
 
 
-def test_check_finds_a_changed_byte_that_an_index_knows(path: Path) -> None:
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@given(
+    entry=st.integers(1, 12),
+    change=st.sampled_from(
+        [
+            "run_id = run_id || 's'",
+            "fingerprint = 'other'",
+            "body = body || ' '",
+            "kind = 'trial '",
+            "at = '1999'",
+            "hash = replace(hash, substr(hash, 9, 1), 'x')",
+        ]
+    ),
+)
+def test_check_finds_any_entry_that_was_edited(tmp_path: Path, entry: int, change: str) -> None:
+    where = tmp_path / str(time.monotonic_ns()) / "ledger.sqlite"
+    ledger = filled(where)
+    ledger.check()
+    around_the_guards(where, f"UPDATE entries SET {change} WHERE id = {entry}")
+    with pytest.raises(IntegrityError, match=rf"entry {entry}, .* or one before it was changed"):
+        ledger.check()
+
+
+def test_the_chain_is_that_of_a_plain_loop(path: Path) -> None:
+    filled(path).check()
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT * FROM entries ORDER BY id").fetchall()
+    before = "0" * 64
+    for _, kind, run_id, fingerprint, body, at, found in rows:
+        text = json.dumps([before, kind, run_id, fingerprint, body, at])
+        before = hashlib.sha256(text.encode()).hexdigest()
+        assert found == before
+
+
+def test_entries_cut_off_at_the_end_are_missed_by_the_runs_published_after_them(path: Path) -> None:
+    ledger = filled(path)
+    anchor = ledger.anchor()
+    ledger.record_published("later", "model", "c", "m2")
+    ledger.record_tag("later", "good", True)
+    ledger.check_anchor("later", anchor)
+    ledger.check_anchor("from another ledger", anchor._replace(ledger="0" * 32))
+    cut = "DELETE FROM entries WHERE id > {}"
+    for more in (0, -1, -5):
+        around_the_guards(path, cut.format(anchor.entries + more))
+        ledger.check()  # what is left is whole in itself
+        with pytest.raises(IntegrityError, match="when run later was published are gone or others"):
+            ledger.check_anchor("later", anchor)
+    # Entries of others in their place do not help.
+    ledger.record_trials([trial(number) for number in range(9)])
+    ledger.record_published("later", "model", "c", "m2")
+    with pytest.raises(IntegrityError, match="are gone or others"):
+        ledger.check_anchor("later", anchor)
+
+
+def test_two_ledgers_are_never_alike(tmp_path: Path) -> None:
+    anchors = {Ledger(tmp_path / name / "ledger.sqlite", now=lambda: "now").anchor() for name in "ab"}
+    assert len(anchors) == 2
+    assert {anchor.entries for anchor in anchors} == {1}
+
+
+def test_tags_are_those_last_given(path: Path) -> None:
+    ledger = Ledger(path)
+    for run_id, tag, present in (
+        ("a", "x", True), ("b", "x", True), ("a", "w", True), ("b", "x", False), ("a", "x", True), ("c", "x", False),
+    ):  # fmt: skip
+        ledger.record_tag(run_id, tag, present)
+    assert ledger.tags() == {"a": ("w", "x")}
+    ledger.record_tag("b", "x", True)
+    assert ledger.tags() == {"a": ("w", "x"), "b": ("x",)}
+
+
+def test_published_and_removed_are_told_oldest_first(path: Path) -> None:
+    ledger = Ledger(path, now=lambda: "now")
+    ledger.record_published("b", "cv", "c1", "m1")
+    ledger.record_published("a", "model", "c2", "m2")
+    ledger.record_removed("b", "cv", "c1")
+    assert ledger.published() == [
+        Published("b", "cv", "c1", "m1", "now"),
+        Published("a", "model", "c2", "m2", "now"),
+    ]
+    assert ledger.removed() == [Removed("b", "cv", "c1", "now")]
+
+
+def test_check_finds_a_changed_byte(path: Path) -> None:
     ledger = filled(path)
     content = path.read_bytes()
-    at = content.rindex(b"datatest")  # in the index by fingerprint and split
-    path.write_bytes(content[:at] + b"d4ta" + content[at + 4 :])
+    at = content.rindex(b"xgboost")
+    path.write_bytes(content[:at] + b"xgb00st" + content[at + 7 :])
     with pytest.raises(IntegrityError, match=r"damaged or was changed"):
         ledger.check()
 
@@ -369,9 +473,8 @@ def test_readers_never_wait_for_a_writer_and_never_see_half_a_batch(path: Path) 
     ledger = filled(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        writer.execute(
-            "INSERT INTO published (run_id, kind, content, manifest, at) VALUES ('x','x','x','x','x')"
-        )
+        body = '{"content":"x","kind":"x","manifest":"x"}'
+        writer.execute("INSERT INTO entries VALUES (NULL, 'published', 'x', '', ?, 'x', 'x')", (body,))
         assert ledger.manifest_hashes("x") == ()
         writer.execute("COMMIT")
         assert ledger.manifest_hashes("x") == ("x",)
@@ -413,7 +516,8 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_it(path: Path) -> No
         Ledger(path).check()
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(
-            "SELECT run_id, number, COUNT(*) FROM trials GROUP BY run_id, number"
+            "SELECT run_id, json_extract(body, '$.number') AS number, COUNT(*) FROM entries WHERE kind = 'trial' "
+            "GROUP BY run_id, number"
         ).fetchall()
     assert {count for _, _, count in rows} == {2}  # a batch whole or not at all
     entered = {(name, number) for name, number, _ in rows}

@@ -1,8 +1,9 @@
-"""The ledger: every trial tried, every look at held-out data, every run published; it only grows.
+"""The ledger: every trial tried, every look at held-out data, every run published or removed; it only grows.
 
 One SQLite file in WAL mode, shared by any number of processes on one machine. Triggers refuse every change
-and every deletion, so that a count in a report cannot be made smaller by this program. A connection lives for
-one call: nothing is shared with forked workers.
+and every deletion, so that a count in a report cannot be made smaller by this program; entries are chained by
+hashes, so that one made smaller by another is found out. A connection lives for one call: nothing is shared
+with forked workers.
 """
 
 from __future__ import annotations
@@ -16,11 +17,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from foldsmith.errors import DataError
-from foldsmith.runs.ledger_file import check, connect, create, is_there, told
+from foldsmith.runs.ledger_file import (
+    Entry,
+    append,
+    check,
+    connect,
+    create,
+    damaged,
+    is_there,
+    last_entry,
+    told,
+)
 
-_INSERT_TRIAL = """INSERT INTO trials
-    (run_id, fingerprint, model, horizon, fold, number, params, value, state, at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _TRIAL = ("run_id", "fingerprint", "model", "horizon", "fold", "number", "params", "value", "state")
 
 
@@ -45,6 +53,33 @@ class Look(NamedTuple):
     at: str
 
 
+class Published(NamedTuple):
+    """A run that was published: `manifest` is the SHA-256 of its manifest.json; `at` as in Look."""
+
+    run_id: str
+    kind: str
+    content: str
+    manifest: str
+    at: str
+
+
+class Removed(NamedTuple):
+    """A published run that `runs clean` removed."""
+
+    run_id: str
+    kind: str
+    content: str
+    at: str
+
+
+class Anchor(NamedTuple):
+    """The state of a ledger at a moment: its name, how many entries it had, and the hash of the last one."""
+
+    ledger: str
+    entries: int
+    head: str
+
+
 def _utc_text() -> str:
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
@@ -64,11 +99,11 @@ class Ledger:
     def record_trials(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Enter trials, all or none; each row names run_id, fingerprint, model, horizon, fold, number, params
         (JSON-able), value (the score, None where there is none) and state; other keys are passed over."""
-        entries = [_trial_entry(row, self._now()) for row in rows]
+        entries = [_trial(row) for row in rows]
         if not entries:
             return
         with self._writing() as connection:
-            connection.executemany(_INSERT_TRIAL, entries)
+            append(connection, entries, self._now())
 
     def trial_count(self, fingerprint: str, horizon: int | None = None) -> int:
         """How many things were tried on a dataset.
@@ -76,15 +111,14 @@ class Ledger:
         A trial that a resumed run made again, equal in every value, counts once; one that differs counts,
         also where a chosen name was used for another run.
         """
+        query = (
+            "SELECT COUNT(*) FROM (SELECT DISTINCT run_id, body FROM entries WHERE kind = 'trial' AND "
+            "fingerprint = ?1 AND (?2 IS NULL OR json_extract(body, '$.horizon') = ?2))"
+        )
         with self._reading() as connection:
             if connection is None:
                 return 0
-            row = connection.execute(
-                "SELECT COUNT(*) FROM (SELECT DISTINCT run_id, model, horizon, fold, number, params, value, "
-                "state FROM trials WHERE fingerprint = ?1 AND (?2 IS NULL OR horizon = ?2))",
-                (fingerprint, horizon),
-            ).fetchone()
-            return int(row[0])
+            return int(connection.execute(query, (fingerprint, horizon)).fetchone()[0])
 
     def record_look(
         self, *, run_id: str, content: str, fingerprint: str, split: str, horizon: int
@@ -93,65 +127,111 @@ class Ledger:
 
         Entry and counts are one step: of n looks made at once, each gets another number from 1 to n.
         """
+        body = _body({"content": content, "split": split, "horizon": horizon})
+        query = (
+            "SELECT COUNT(*), COALESCE(SUM(json_extract(body, '$.content') = ?1), 0) FROM entries "
+            "WHERE kind = 'look' AND fingerprint = ?2 AND json_extract(body, '$.split') = ?3"
+        )
         with self._writing() as connection:
-            connection.execute(
-                "INSERT INTO looks (run_id, content, fingerprint, split, horizon, at) VALUES (?, ?, ?, ?, "
-                "?, ?)",
-                (run_id, content, fingerprint, split, horizon, self._now()),
-            )
-            row = connection.execute(
-                "SELECT COUNT(*), COALESCE(SUM(content = ?), 0) FROM looks WHERE fingerprint = ? AND split "
-                "= ?",
-                (content, fingerprint, split),
-            ).fetchone()
+            append(connection, [Entry("look", run_id, fingerprint, body)], self._now())
+            row = connection.execute(query, (content, fingerprint, split)).fetchone()
             return LookCount(int(row[0]), int(row[1]))
 
     def looks(
         self, *, fingerprint: str | None = None, content: str | None = None, split: str | None = None
     ) -> list[Look]:
         """The looks made so far, in order, of one dataset, run content or split where given."""
-        with self._reading() as connection:
-            if connection is None:
-                return []
-            rows = connection.execute(
-                "SELECT run_id, content, fingerprint, split, horizon, at FROM looks WHERE (?1 IS NULL OR "
-                "fingerprint = ?1) AND (?2 IS NULL OR content = ?2) AND (?3 IS NULL OR split = ?3) ORDER BY "
-                "id",
-                (fingerprint, content, split),
-            ).fetchall()
-            return [Look(*row) for row in rows]
+        wanted = {"fingerprint": fingerprint, "content": content, "split": split}
+        every = [Look(**entry) for entry in self._entries("look")]
+        return [look for look in every if all(v in (None, getattr(look, name)) for name, v in wanted.items())]
 
     def record_published(self, run_id: str, kind: str, content: str, manifest_sha256: str) -> None:
         """Enter a run that is about to become visible, with the hash of its manifest.json."""
-        with self._writing() as connection:
-            connection.execute(
-                "INSERT INTO published (run_id, kind, content, manifest, at) VALUES (?, ?, ?, ?, ?)",
-                (run_id, kind, content, manifest_sha256, self._now()),
-            )
+        self._enter("published", run_id, {"kind": kind, "content": content, "manifest": manifest_sha256})
+
+    def published(self) -> list[Published]:
+        """Every run that was ever published, oldest first; one killed just before its rename is among them."""
+        return [Published(**entry) for entry in self._entries("published")]
 
     def manifest_hashes(self, run_id: str) -> tuple[str, ...]:
         """Hashes of the manifests that runs of this id were published with, oldest first.
 
         More than one where a chosen name was used in several folders, or again after its run was deleted.
         """
+        return tuple(str(entry["manifest"]) for entry in self._entries("published", run_id))
+
+    def record_removed(self, run_id: str, kind: str, content: str) -> None:
+        """Enter a run that is about to be removed for good."""
+        self._enter("removed", run_id, {"kind": kind, "content": content})
+
+    def removed(self) -> list[Removed]:
+        """The runs that were removed, oldest first."""
+        return [Removed(**entry) for entry in self._entries("removed")]
+
+    def record_tag(self, run_id: str, tag: str, present: bool) -> None:
+        """Give a run a tag, or take it away."""
+        self._enter("tag", run_id, {"tag": tag, "present": present})
+
+    def tags(self) -> dict[str, tuple[str, ...]]:
+        """The tags that runs have now, by run id, in alphabetical order."""
+        has: dict[str, set[str]] = {}
+        for entry in self._entries("tag"):
+            of_run = has.setdefault(entry["run_id"], set())
+            (of_run.add if entry["present"] else of_run.discard)(entry["tag"])
+        return {run_id: tuple(sorted(tags)) for run_id, tags in has.items() if tags}
+
+    def anchor(self) -> Anchor:
+        """Where the ledger stands now, begun if need be: a manifest holds it, and nothing before can go unseen."""
+        with self._writing() as connection:
+            return Anchor(_name(connection, self.path), *last_entry(connection))
+
+    def check_anchor(self, run_id: str, anchor: Anchor) -> None:
+        """Raise IntegrityError if entries are gone or others since a run was published: it says what it saw last.
+
+        A run that was entered in another ledger, such as one copied from elsewhere, says nothing of this one.
+        """
+        known = bool(self.manifest_hashes(run_id))
         with self._reading() as connection:
-            if connection is None:
-                return ()
-            rows = connection.execute(
-                "SELECT manifest FROM published WHERE run_id = ? ORDER BY id", (run_id,)
-            )
-            return tuple(str(row[0]) for row in rows)
+            if connection is None or anchor.ledger != _name(connection, self.path):
+                return
+            found = connection.execute("SELECT hash FROM entries WHERE id = ?", (anchor.entries,)).fetchone()
+            if not known or found is None or found[0] != anchor.head:
+                raise damaged(
+                    self.path,
+                    f"entries that were there when run {run_id} was published are gone or others",
+                )
 
     def check(self) -> None:
-        """Look at every page and every entry; IntegrityError where something is damaged or was taken out."""
+        """Look at every page and every entry; IntegrityError where one was damaged, changed or taken out."""
         with self._reading() as connection:
             if connection is not None:
                 check(connection, self.path)
 
+    def _enter(self, kind: str, run_id: str, content: Mapping[str, Any]) -> None:
+        with self._writing() as connection:
+            append(connection, [Entry(kind, run_id, "", _body(content))], self._now())
+
+    def _entries(self, kind: str, run_id: str | None = None) -> list[dict[str, Any]]:
+        """The entries of a kind (and a run) as names and values, oldest first."""
+        query, values = "SELECT run_id, fingerprint, body, at FROM entries WHERE kind = ?", [kind]
+        if run_id is not None:
+            query, values = f"{query} AND run_id = ?", [kind, run_id]
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            rows = connection.execute(f"{query} ORDER BY id", values).fetchall()
+        try:
+            return [
+                {"run_id": run, **({"fingerprint": data} if data else {}), **json.loads(body), "at": at}
+                for run, data, body, at in rows
+            ]
+        except (ValueError, TypeError) as error:
+            raise damaged(self.path, f"an entry of kind {kind} is no JSON") from error
+
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction that no other writer can enter; kept on the disk when the block ends."""
-        create(self.path)
+        create(self.path, self._now())
         with told(self.path), closing(connect(self.path)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -172,22 +252,26 @@ class Ledger:
             yield connection
 
 
-def _trial_entry(row: Mapping[str, Any], at: str) -> tuple[Any, ...]:
+def _name(connection: sqlite3.Connection, path: Path) -> str:
+    """What the first entry calls this ledger."""
+    found = connection.execute("SELECT json_extract(body, '$.ledger') FROM entries WHERE id = 1").fetchone()
+    if found is None or not isinstance(found[0], str):
+        raise damaged(path, "its first entry is gone or changed")
+    return found[0]
+
+
+def _body(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _trial(row: Mapping[str, Any]) -> Entry:
     missing = [name for name in _TRIAL if name not in row]
     if missing:
         raise DataError(f"a trial for the ledger lacks {missing[0]!r}; it has {', '.join(map(str, row))}.")
+    body: dict[str, Any] = {name: str(row[name]) for name in ("model", "fold", "state")}
+    body |= {name: int(row[name]) for name in ("horizon", "number")}
+    body |= {"value": None if row["value"] is None else float(row["value"]), "params": row["params"]}
     try:
-        params = json.dumps(row["params"], sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return Entry("trial", str(row["run_id"]), str(row["fingerprint"]), _body(body))
     except (TypeError, ValueError) as error:
-        raise DataError(f"params of trial {row['number']} cannot be stored ({error}).") from error
-    value = None if row["value"] is None else float(row["value"])
-    return (
-        *(str(row[name]) for name in ("run_id", "fingerprint", "model")),
-        int(row["horizon"]),
-        str(row["fold"]),
-        int(row["number"]),
-        params,
-        value,
-        str(row["state"]),
-        at,
-    )
+        raise DataError(f"trial {row['number']} cannot be stored ({error}).") from error

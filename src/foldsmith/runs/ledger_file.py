@@ -1,4 +1,7 @@
-"""The file of the ledger: its tables and guards, how it is made once, opened, checked, and missed when gone.
+"""The file of the ledger: its table and guards, how it is made once, opened, checked, and missed when gone.
+
+Each entry holds the hash of all entries up to it, so that one that was edited, taken out or put in is evident.
+What is cut off at the end is evident from runs published later: a manifest names the last entry of its moment.
 
 A ledger is made aside and put in place whole, with a small hidden mark beside it. Where the mark stands and
 the ledger does not, the ledger was lost or deleted: that is told, and no new one is begun in its place.
@@ -6,52 +9,73 @@ the ledger does not, the ledger was lost or deleted: that is told, and no new on
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from foldsmith.errors import DataError, FoldsmithError, IntegrityError
 from foldsmith.runs.files import disk_errors_told, fsync_path, write_whole
 from foldsmith.runs.rename import rename_without_replacing
 
-FORMAT = 1
+FORMAT = 2
 APPLICATION = 0x464F4C44  # "FOLD", in the header of every ledger
 BUSY_SECONDS = 30.0
+BEGUN = "begun"
+"""Kind of the first entry, which names the ledger."""
+NOTHING = "0" * 64
+"""What stands for the hash before the first entry."""
+
+_STOP = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+_IS_THERE = "EXISTS (SELECT 1 FROM entries WHERE id = NEW.id)"
 
 # These texts are compared with those in the file: whoever changes one raises FORMAT.
-_COLUMNS = {
-    "trials": "run_id TEXT NOT NULL, fingerprint TEXT NOT NULL, model TEXT NOT NULL, horizon INTEGER NOT "
-    "NULL, fold TEXT NOT NULL, number INTEGER NOT NULL, params TEXT NOT NULL, value REAL, state TEXT NOT "
-    "NULL, at TEXT NOT NULL",
-    "looks": "run_id TEXT NOT NULL, content TEXT NOT NULL, fingerprint TEXT NOT NULL, split TEXT NOT NULL, "
-    "horizon INTEGER NOT NULL, at TEXT NOT NULL",
-    "published": "run_id TEXT NOT NULL, kind TEXT NOT NULL, content TEXT NOT NULL, manifest TEXT NOT NULL, "
-    "at TEXT NOT NULL",
+SCHEMA = {
+    "entries": "CREATE TABLE entries (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, run_id TEXT NOT NULL, "
+    "fingerprint TEXT NOT NULL, body TEXT NOT NULL, at TEXT NOT NULL, hash TEXT NOT NULL)",
+    "entries_of_data": "CREATE INDEX entries_of_data ON entries (kind, fingerprint)",
+    "entries_of_run": "CREATE INDEX entries_of_run ON entries (kind, run_id)",
+    "entries_unchanged": f"CREATE TRIGGER entries_unchanged BEFORE UPDATE ON entries {_STOP}",
+    "entries_kept": f"CREATE TRIGGER entries_kept BEFORE DELETE ON entries {_STOP}",
+    # INSERT OR REPLACE deletes without asking the guard above.
+    "entries_unreplaced": f"CREATE TRIGGER entries_unreplaced BEFORE INSERT ON entries WHEN {_IS_THERE} {_STOP}",
 }
-_INDEXED = {"trials": "fingerprint, horizon", "looks": "fingerprint, split", "published": "run_id"}
-_STOP = "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
 
 
-def _statements() -> dict[str, str]:
-    """Every table, index and guard by its name, in the words that SQLite keeps of it."""
-    made: dict[str, str] = {}
-    for table, columns in _COLUMNS.items():
-        # INSERT OR REPLACE deletes without asking the DELETE guard.
-        replaced = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE id = NEW.id)"  # noqa: S608 - our own names
-        made |= {
-            table: f"CREATE TABLE {table} (id INTEGER PRIMARY KEY, {columns})",
-            f"{table}_by": f"CREATE INDEX {table}_by ON {table} ({_INDEXED[table]})",
-            f"{table}_unchanged": f"CREATE TRIGGER {table}_unchanged BEFORE UPDATE ON {table} {_STOP}",
-            f"{table}_kept": f"CREATE TRIGGER {table}_kept BEFORE DELETE ON {table} {_STOP}",
-            f"{table}_unreplaced": f"CREATE TRIGGER {table}_unreplaced BEFORE INSERT ON {table} {replaced} "
-            + _STOP,
-        }
-    return made
+class Entry(NamedTuple):
+    """What is entered: its kind, the run and the dataset it is about (empty where none), the rest as canonical
+    JSON."""
+
+    kind: str
+    run_id: str
+    fingerprint: str
+    body: str
 
 
-SCHEMA = _statements()
+def entry_hash(before: str, entry: Entry, at: str) -> str:
+    """SHA-256 over the hash of the entry before, this one and its time (as JSON, so that none runs into another)."""
+    return hashlib.sha256(json.dumps([before, *entry, at]).encode()).hexdigest()
+
+
+def append(connection: sqlite3.Connection, entries: Iterable[Entry], at: str) -> None:
+    """Chain entries to the last one; inside a transaction that no other writer can enter."""
+    last, before = last_entry(connection)
+    rows = []
+    for number, entry in enumerate(entries, start=last + 1):
+        before = entry_hash(before, entry, at)
+        rows.append((number, *entry, at, before))
+    connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+
+
+def last_entry(connection: sqlite3.Connection) -> tuple[int, str]:
+    """Number and hash of the last entry; (0, NOTHING) where there is none."""
+    found = connection.execute("SELECT id, hash FROM entries ORDER BY id DESC LIMIT 1").fetchone()
+    return (0, NOTHING) if found is None else (int(found[0]), str(found[1]))
 
 
 def is_there(path: Path) -> bool:
@@ -69,12 +93,12 @@ def is_there(path: Path) -> bool:
         return os.path.lexists(path)
 
 
-def create(path: Path) -> None:
+def create(path: Path, at: str) -> None:
     """Make an empty ledger aside and put it in place whole, unless one is there; leave the mark beside it."""
     with disk_errors_told(f"begin the ledger {path}"):
         if not is_there(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            _create(path)
+            _create(path, at)
         if not _mark(path).exists():
             write_whole(_mark(path), b"The ledger beside this file was begun. If it is gone, restore it.\n")
 
@@ -107,16 +131,20 @@ def connect(path: Path, *, reading: bool = False) -> sqlite3.Connection:
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Look at every page and row; IntegrityError where one is damaged or taken out from between others."""
+    """Look at every page and follow the chain of hashes; IntegrityError where an entry was changed or taken out."""
     found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise damaged(path, " ".join(str(found).split()))
-    for table in _COLUMNS:
-        # Entries are numbered from 1 without a gap, as a refused or interrupted one takes no number.
-        query = f"SELECT COUNT(*), COALESCE(MAX(id), 0), COALESCE(MIN(id), 1) FROM {table}"  # noqa: S608
-        count, last, first = connection.execute(query).fetchone()
-        if count != last or first != 1:
-            raise damaged(path, f"of {last} entries in its {table}, {last - count} are gone")
+    before, count = NOTHING, 0
+    for count, row in enumerate(connection.execute("SELECT * FROM entries ORDER BY id"), 1):
+        number, *words, at, found = row
+        if number != count:
+            raise damaged(path, f"entry {count} is gone")
+        before = entry_hash(before, Entry(*words), at)
+        if found != before:
+            raise damaged(path, f"entry {count}, a {words[0]!s:.20}, or one before it was changed")
+    if count == 0:
+        raise damaged(path, "its first entry is gone")
 
 
 @contextmanager
@@ -188,12 +216,14 @@ def _word(statement: str) -> str:
     return statement.split()[1].lower().replace("trigger", "guard")
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, at: str) -> None:
     aside = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.writing")
     header = [f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {FORMAT}"]
     try:
         with told(path), closing(sqlite3.connect(aside, isolation_level=None)) as connection:
             connection.executescript(";".join(["BEGIN", *header, *SCHEMA.values(), "COMMIT;"]))
+            # Two ledgers are never alike: a run can tell the one it was entered in from any other.
+            append(connection, [Entry(BEGUN, "", "", json.dumps({"ledger": secrets.token_hex(16)}))], at)
             connection.execute("PRAGMA journal_mode = WAL")
         with suppress(FileExistsError):  # whoever is second uses the first one's
             rename_without_replacing(aside, path)

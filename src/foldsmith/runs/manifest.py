@@ -28,7 +28,7 @@ from foldsmith.errors import DataError, IntegrityError
 from foldsmith.runs.files import canonical_json, hash_file, parse_json, read_small, write_whole
 from foldsmith.runs.source import machine_kind, package_versions, source_hash
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 1024 * 1024
 """A larger manifest is refused: at some 120 bytes a file this is a hundred thousand files."""
@@ -70,6 +70,14 @@ class Code(_Strict):
     source: Hash
 
 
+class LedgerState(_Strict):
+    """The ledger as it was when the run was published: its name, how many entries, the hash of the last."""
+
+    ledger: str
+    entries: Annotated[int, Field(ge=0)]
+    head: Hash
+
+
 class Manifest(_Strict):
     """A run's description of itself; see the module for what `content` covers."""
 
@@ -89,6 +97,7 @@ class Manifest(_Strict):
     platform: str
     seed: int | None
     wall_seconds: Annotated[float, Field(ge=0)]
+    ledger: LedgerState | None
     extra: dict[str, Any]
 
 
@@ -117,6 +126,7 @@ def build(
     fingerprint: str | None = None,
     seed: int | None = None,
     wall_seconds: float = 0.0,
+    ledger: LedgerState | None = None,
     extra: dict[str, Any] | None = None,
 ) -> Manifest:
     """Hash every file below `folder` and describe the run; nothing is written.
@@ -149,6 +159,7 @@ def build(
         platform=machine_kind(),
         seed=seed,
         wall_seconds=round(wall_seconds, 3),
+        ledger=ledger,
         extra=extra or {},
     )
 
@@ -264,6 +275,7 @@ __all__ = [
     "FORMAT",
     "MANIFEST",
     "Code",
+    "LedgerState",
     "Manifest",
     "Parent",
     "build",

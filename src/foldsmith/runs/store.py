@@ -18,7 +18,7 @@ from foldsmith.errors import FoldsmithError, IntegrityError, MissingError, Setti
 from foldsmith.runs.claim import partials
 from foldsmith.runs.files import disk_errors_told, read_json, write_json
 from foldsmith.runs.ids import RUN_ID, check_name, is_name
-from foldsmith.runs.ledger import Ledger
+from foldsmith.runs.ledger import Anchor, Ledger
 from foldsmith.runs.manifest import MANIFEST, Manifest, read, read_with_hash, verify
 
 LISTED = 10
@@ -116,13 +116,20 @@ def open_run(parent: Path, run_id: str, ledger: Path | None = None) -> Run:
     manifest, found = read_with_hash(folder)
     if manifest.id != run_id:
         raise IntegrityError(f"{folder} holds run {manifest.id}; give the folder its name back.")
-    known = Ledger(ledger).manifest_hashes(run_id) if ledger is not None else ()
+    if ledger is not None:
+        _compare_with_ledger(Ledger(ledger), folder, manifest, found)
+    return Run(folder, manifest)
+
+
+def _compare_with_ledger(ledger: Ledger, folder: Path, manifest: Manifest, found: str) -> None:
+    known = ledger.manifest_hashes(manifest.id)
     if known and found not in known:
         raise IntegrityError(
             f"{folder / MANIFEST} was changed: its hash is {found[:12]} and the ledger says "
             f"{known[-1][:12]}. Restore it or make the run again."
         )
-    return Run(folder, manifest)
+    if manifest.ledger is not None:
+        ledger.check_anchor(manifest.id, Anchor(**manifest.ledger.model_dump()))
 
 
 def newest_dataset(workspace: Workspace, symbol: str | None = None) -> Run:

@@ -13,7 +13,7 @@ from typing import Any
 from foldsmith.errors import MissingError, SettingError, StoppedError
 from foldsmith.runs.claim import Claim, claim, reopen
 from foldsmith.runs.ledger import Ledger
-from foldsmith.runs.manifest import Kind, Manifest, Parent, build, hash_file, write
+from foldsmith.runs.manifest import Kind, LedgerState, Manifest, Parent, build, hash_file, write
 from foldsmith.runs.store import Run, ensure_folder, read_json, write_json
 
 SETTINGS_FILE = ".settings.json"
@@ -81,6 +81,7 @@ class Building:
         extra: dict[str, Any] | None = None,
     ) -> Run:
         """Hash every file, write the manifest, enter its hash in the ledger and put the run in place."""
+        state = LedgerState(**self.provenance.ledger.anchor()._asdict())
         manifest: Manifest = build(
             self.path,
             kind=self.kind,
@@ -92,6 +93,7 @@ class Building:
             fingerprint=fingerprint,
             seed=seed,
             wall_seconds=time.monotonic() - self.started,
+            ledger=state,
             extra=extra or {},
         )
         digest = write(self.path, manifest)
