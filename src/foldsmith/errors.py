@@ -42,7 +42,12 @@ class MissingExtraError(FoldsmithError, ImportError):
     """An optional library is needed and not installed; the message names the extra."""
 
 
-class StoppedError(FoldsmithError):
-    """Work that the user stopped and can go on with; the message says how."""
+class UnfinishedError(FoldsmithError):
+    """Work of which a part failed, or that the user stopped; what is finished is kept, and the message says how to
+    go on."""
+
+
+class StoppedError(UnfinishedError):
+    """Work that the user stopped."""
 
     exit_code = 130

@@ -15,11 +15,13 @@ from tests.properties.conftest import Made, prepared, quiet
 from foldsmith.config import CrossValidateSettings, ValidationSettings
 from foldsmith.dataset import Dataset
 from foldsmith.intervals import as_instants
+from foldsmith.runs.ledger import Ledger
 from foldsmith.stages import cross_validate as stage
 from foldsmith.stages import out_of_fold as engine
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.out_of_fold import _folds, fit_unit, fold_key, run_folds
 from foldsmith.stages.tables import read_metadata
+from foldsmith.stages.trials import StudyLog, TrialRecorder
 from foldsmith.stages.units import UnitStore
 
 HORIZON = 10
@@ -48,6 +50,10 @@ def folds_of(table: HorizonTable) -> list[tuple[Any, Any]]:
     return _folds(table.data.take(table.segments.training), table.separation, SETTINGS.n_splits)
 
 
+def recorder(folder: Path) -> TrialRecorder:
+    return TrialRecorder(Ledger(folder / "ledger.sqlite"), "run", "data")
+
+
 def predicted(table: HorizonTable, folder: Path) -> pl.DataFrame:
     """The out-of-fold table that the engine makes of these rows."""
     folder.mkdir()
@@ -58,7 +64,7 @@ def predicted(table: HorizonTable, folder: Path) -> pl.DataFrame:
         UnitStore(folder),
         workers=1,
         say=quiet,
-        record_trials=lambda _: None,
+        recorder=recorder(folder),
     )
     return found[HORIZON].oof
 
@@ -92,7 +98,7 @@ def test_a_fold_sees_its_training_rows_alone(
         assert probabilities(found, model, train) != probabilities(clean, model, train)
 
 
-def test_a_fault_is_found(table: HorizonTable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_found(table: HorizonTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: uniqueness weights of all rows of the segment together, and one test row slipped into training."""
     data = table.data.take(table.segments.training)
     train, test = folds_of(table)[1]
@@ -102,6 +108,7 @@ def test_a_fault_is_found(table: HorizonTable, monkeypatch: pytest.MonkeyPatch) 
         found = fit_unit(
             model="logistic", horizon=HORIZON, fold=1, data=rows, train=used, test=test,
             separation=table.separation, settings=SETTINGS, n_trials=0,
+            log=StudyLog(tmp_path / "trials", recorder(tmp_path), "logistic", HORIZON, 1),
         )  # fmt: skip
         return found.arrays["probabilities"].tobytes()
 

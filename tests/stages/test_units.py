@@ -1,10 +1,18 @@
 from __future__ import annotations
 
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
+from foldsmith.errors import IntegrityError, UnfinishedError
 from foldsmith.stages.units import Result, Unit, UnitStore, run_units
 
 
@@ -57,17 +65,107 @@ def test_a_unit_half_written_by_a_kill_is_run_again(tmp_path: Path) -> None:
     assert same(found["unit_0"], make(number=0))
 
 
-def test_finished_units_stay_when_a_later_one_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_unit_that_fails_stops_no_other_and_is_told_at_the_end(tmp_path: Path, workers: int) -> None:
     store = UnitStore(tmp_path)
-    with pytest.raises(ValueError, match="cannot be made"):
-        run_units([*units(2), Unit("bad", fail, {"number": 9})], store, workers=1, done=lambda *_: None)
+    bad = [Unit(f"bad_{i}", fail, {"number": i}) for i in range(7)]
+    with pytest.raises(UnfinishedError, match=r"7 of 9 fits failed: bad_0 \(ValueError: this unit") as caught:
+        run_units([*bad, *units(2)], store, workers=workers, done=lambda *_: None)
+    assert "and 2 more" in str(caught.value)
     assert "unit_0" in store
     assert "unit_1" in store
-    assert "bad" not in store
+    assert "bad_0" not in store
+    assert "this unit cannot be made" in (store.folder / "bad_0.error.txt").read_text()
+    mended = [Unit(f"bad_{i}", make, {"number": i}) for i in range(7)]
+    again = [*mended, Unit("unit_0", fail, {}), Unit("unit_1", fail, {})]
+    assert list(run_units(again, store, workers=1, done=lambda *_: None)) == [each.key for each in again]
 
 
-def test_a_trial_is_told_before_its_unit_is_kept(tmp_path: Path) -> None:
+def test_a_disk_without_room_stops_all(tmp_path: Path) -> None:
     store = UnitStore(tmp_path)
-    kept: list[bool] = []
-    run_units(units(2), store, workers=1, done=lambda key, _: kept.append(key in store))
-    assert kept == [False, False]
+    full = [Unit(f"full_{i}", fill_the_disk, {}) for i in range(2)]
+    with pytest.raises(OSError, match="No space left"):
+        run_units([*full, *units(1)], store, workers=1, done=lambda *_: None)
+    assert "unit_0" not in store
+
+
+def test_a_worker_that_is_killed_is_told(tmp_path: Path) -> None:
+    store = UnitStore(tmp_path)
+    with pytest.raises(UnfinishedError, match=r"a worker process was killed, .* fewer --workers"):
+        run_units(
+            [*units(2), *(Unit(f"die_{i}", die, {}) for i in range(2))],
+            store,
+            workers=2,
+            done=lambda *_: None,
+        )
+
+
+@pytest.mark.parametrize("name", ["record.json", "values.npy", "model.bin.bytes", "hashes.json"])
+@pytest.mark.parametrize("harm", ["flipped", "cut", "gone", "more"])
+def test_a_unit_that_was_damaged_is_never_used(tmp_path: Path, name: str, harm: str) -> None:
+    store = UnitStore(tmp_path)
+    run_units(units(3), store, workers=1, done=lambda *_: None)
+    path = store.folder / "unit_2" / name
+    content = bytearray(path.read_bytes())
+    if harm == "flipped":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    elif harm == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    elif harm == "gone":
+        path.unlink()
+    else:
+        path.with_name("more.npy").write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"unit_2 is damaged .* delete that folder and resume"):
+        store.load("unit_2")
+    told: list[str] = []
+    found = run_units(units(3), store, workers=1, done=lambda key, _: told.append(key))
+    assert told == ["unit_2"]
+    assert same(found["unit_2"], make(number=2))
+
+
+def test_a_unit_made_twice_at_once_is_kept_once(tmp_path: Path) -> None:
+    store = UnitStore(tmp_path)
+    store.save("unit_3", make(number=3))
+    store.save("unit_3", make(number=3))
+    assert same(store.load("unit_3"), make(number=3))
+    assert [path.name for path in store.folder.iterdir()] == ["unit_3"]
+
+
+def test_a_worker_ends_soon_after_its_parent_was_killed(tmp_path: Path) -> None:
+    """Else it would go on writing into a run that another process resumes."""
+    script = (
+        "import sys, pathlib; sys.path.insert(0, sys.argv[2]);"
+        "from tests.stages.test_units import hang; from foldsmith.stages.units import *;"
+        "run_units([Unit(f'u{i}', hang, {'folder': sys.argv[1]}) for i in range(2)],"
+        " UnitStore(pathlib.Path(sys.argv[1])), workers=2, done=print)"
+    )
+    root = str(Path(__file__).parents[2])
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path), root])
+    deadline = time.monotonic() + 60
+    while len(started := list(tmp_path.glob("pid_*"))) < 2:
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    workers = [
+        psutil.Process(int(path.name[4:])) for path in started if psutil.pid_exists(int(path.name[4:]))
+    ]
+    _, alive = psutil.wait_procs(workers, timeout=3)
+    assert not alive
+
+
+def fill_the_disk() -> Result:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def die() -> Result:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def hang(*, folder: str) -> Result:
+    Path(folder, f"pid_{os.getpid()}").touch()
+    time.sleep(120)
+    raise AssertionError

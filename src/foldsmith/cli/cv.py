@@ -19,7 +19,7 @@ from foldsmith.cli.command import (
 )
 from foldsmith.cli.validation_options import STORED, validation_options, validation_settings, worker_count
 from foldsmith.config import DEFAULT_MODELS, CrossValidateSettings, parse_horizons, parse_list
-from foldsmith.errors import SettingError, StoppedError
+from foldsmith.errors import SettingError, UnfinishedError
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Run, Workspace
@@ -72,14 +72,14 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
             resume=flags["resume"],
             workers=workers,
         )
-    except StoppedError as error:
+    except UnfinishedError as error:
         # Its last words are the command that goes on, to which folders of one's own belong.
         places = {
             "--output-dir": output_dir,
             "--workspace": None if workspace_dir == Path() else workspace_dir,
         }
         words = [word for flag, path in places.items() if path is not None for word in (flag, str(path))]
-        raise StoppedError(" ".join([str(error), *map(shlex.quote, words)])) from None
+        raise type(error)(" ".join([str(error), *map(shlex.quote, words)])) from None
     _say_done(run, settings, output_dir, workspace_dir)
 
 

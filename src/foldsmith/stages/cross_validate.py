@@ -47,7 +47,7 @@ def cross_validate(
             store,
             workers=workers,
             say=say,
-            record_trials=run.trial_recorder(dataset.manifest.content),
+            recorder=run.recorder(dataset.manifest.content),
         )
         for crossed in found.values():
             _write_horizon(run, crossed, tables[crossed.horizon], dataset, settings)

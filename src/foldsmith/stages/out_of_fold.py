@@ -22,6 +22,7 @@ from foldsmith.splits import PurgedKFold
 from foldsmith.stages.horizon import HorizonTable
 from foldsmith.stages.model_store import StoredModel, loadable_files
 from foldsmith.stages.scores import log_loss, table_scores
+from foldsmith.stages.trials import StudyLog, TrialRecorder
 from foldsmith.stages.units import Result, Unit, UnitStore, run_units
 from foldsmith.validation.cross_validate import (
     Separation,
@@ -32,6 +33,7 @@ from foldsmith.validation.cross_validate import (
     predict,
     refit,
 )
+from foldsmith.validation.tune import COMPLETE, Trial
 
 Say = Callable[[str], None]
 WHOLE = "whole"
@@ -71,8 +73,9 @@ def fit_unit(
     separation: Separation,
     settings: ValidationSettings,
     n_trials: int,
+    log: StudyLog,
 ) -> Result:
-    """Tune and fit one fold; runs in a worker process."""
+    """Tune and fit one fold; runs in a worker process. Trials in the log are not made again."""
     keys = (model, horizon, fold)
     fit = fit_fold(
         model,
@@ -85,7 +88,11 @@ def fit_unit(
         seed=derived_seed(settings.seed, *keys),
         keys=keys,
         n_trials=n_trials,
+        on_trial=log.add,
+        history=log.read(),
     )
+    if not fit.trials:
+        log.recorder.record(model, horizon, fold, [single_trial(fit.params)])
     record = {
         "params": fit.params,
         "best_iteration": fit.best_iteration,
@@ -129,13 +136,13 @@ def run_folds(
     *,
     workers: int,
     say: Say,
-    record_trials: Callable[[list[dict[str, Any]]], None],
+    recorder: TrialRecorder,
 ) -> dict[int, CrossValidated]:
     """Fit every fold, then every refit, and put the pieces together, horizon by horizon."""
     training = {h: table.data.take(table.segments.training) for h, table in tables.items()}
     folds = {h: _folds(training[h], tables[h].separation, settings.n_splits) for h in tables}
-    units = _fold_units(tables, training, folds, models, settings)
-    progress = _Progress(say, len(units) + len(models) * len(tables), record_trials)
+    units = _fold_units(tables, training, folds, models, settings, store, recorder)
+    progress = _Progress(say, len(units) + len(models) * len(tables))
     fitted = run_units(units, store, workers=workers, done=progress.fold)
     refits = _refit_units(tables, training, models, settings, fitted)
     refitted = run_units(refits, store, workers=workers, done=progress.refit)
@@ -156,6 +163,8 @@ def _fold_units(
     folds: Mapping[int, list[tuple[Rows, Rows]]],
     models: Sequence[str],
     settings: ValidationSettings,
+    store: UnitStore,
+    recorder: TrialRecorder,
 ) -> list[Unit]:
     units = []
     for h, table in tables.items():
@@ -176,7 +185,9 @@ def _fold_units(
                     "settings": settings,
                     "n_trials": settings.n_trials if settings.tune else 0,
                 }
-                units.append(Unit(fold_key(model, h, fold), fit_unit, arguments))
+                key = fold_key(model, h, fold)
+                arguments["log"] = StudyLog(store.folder / f"{key}.trials", recorder, model, h, fold)
+                units.append(Unit(key, fit_unit, arguments))
     return units
 
 
@@ -332,28 +343,19 @@ def _results(
 
 
 class _Progress:
-    """Says a line for each finished unit and hands its trials on."""
+    """Says a line for each finished unit."""
 
-    def __init__(self, say: Say, total: int, record_trials: Callable[[list[dict[str, Any]]], None]) -> None:
+    def __init__(self, say: Say, total: int) -> None:
         self._say, self._total, self._count = say, total, 0
-        self._record_trials = record_trials
 
-    def fold(self, key: str, result: Result) -> None:
+    def fold(self, key: str, record: dict[str, Any]) -> None:
         model, _, rest = key.rpartition("_h")
         horizon, _, fold = rest.partition("_fold_")
-        trials = result.record["trials"]
-        self._record_trials(
-            [{"model": model, "horizon": int(horizon), "fold": fold, **trial} for trial in trials]
-            or [{"model": model, "horizon": int(horizon), "fold": fold, **_single_trial(result)}]
-        )
-        tuned = f", {len(trials)} trials" if trials else ""
-        stopped = result.record["best_iteration"]
-        rounds = f", {stopped} rounds" if stopped else ""
-        self._line(
-            f"{model} h{horizon} fold {fold}: {result.record['n_train']:,} training rows{tuned}{rounds}"
-        )
+        tuned = f", {len(record['trials'])} trials" if record["trials"] else ""
+        rounds = f", {record['best_iteration']} rounds" if record["best_iteration"] else ""
+        self._line(f"{model} h{horizon} fold {fold}: {record['n_train']:,} training rows{tuned}{rounds}")
 
-    def refit(self, key: str, _: Result) -> None:
+    def refit(self, key: str, _: dict[str, Any]) -> None:
         self._line(key.replace("_refit", "").replace("_h", " h") + ": refitted on the whole training segment")
 
     def _line(self, text: str) -> None:
@@ -361,6 +363,6 @@ class _Progress:
         self._say(f"[{self._count}/{self._total}] {text}")
 
 
-def _single_trial(result: Result) -> dict[str, Any]:
+def single_trial(params: dict[str, Any]) -> Trial:
     """An untuned fit is one thing tried."""
-    return {"number": 0, "params": result.record["params"], "value": None, "state": "complete"}
+    return Trial(0, params, None, COMPLETE)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foldsmith.errors import MissingError, SettingError, StoppedError
+from foldsmith.errors import FoldsmithError, MissingError, SettingError, StoppedError, UnfinishedError
 from foldsmith.runs.claim import Claim, claim, reopen
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.manifest import Kind, LedgerState, Manifest, Parent, build, hash_file, write
 from foldsmith.runs.store import Run, ensure_folder, read_json, write_json
+from foldsmith.stages.interrupt import ends_promptly
+from foldsmith.stages.trials import TrialRecorder
 
 SETTINGS_FILE = ".settings.json"
 
@@ -61,15 +63,9 @@ class Building:
                 "resumed with the settings it was begun with. Start a new one for others."
             )
 
-    def trial_recorder(self, fingerprint: str) -> Callable[[list[dict[str, Any]]], None]:
-        """A callback that enters trials of this run in the ledger, as they are made."""
-
-        def record(trials: list[dict[str, Any]]) -> None:
-            self.provenance.ledger.record_trials(
-                [{"run_id": self.id, "fingerprint": fingerprint, **trial} for trial in trials]
-            )
-
-        return record
+    def recorder(self, fingerprint: str) -> TrialRecorder:
+        """What enters trials of this run in the ledger, as they are made."""
+        return TrialRecorder(self.provenance.ledger, self.id, fingerprint)
 
     def publish(
         self,
@@ -136,16 +132,30 @@ def publishing(
     claimed = (
         reopen(folder, resume) if resume else claim(folder, prefix=prefix, name=name, resumable=resumable)
     )
+    stopped = f"run {claimed.id} was stopped in {folder}"
+    go_on = f"what is finished is kept. Go on with: python scripts/run_cv.py --resume {claimed.id}"
+
+    def give_up() -> str:
+        # The main thread does not answer, so what it would do on its way out is done for it.
+        if claimed.resumable:
+            return f"{stopped}; {go_on}"
+        with suppress(FoldsmithError, OSError):
+            claimed.abandon()
+        return f"{stopped}; nothing of it is left. Run again."
+
     try:
-        with claimed:
+        with ends_promptly(give_up), claimed:
             yield Building(claimed, kind, provenance)
     except KeyboardInterrupt:
         if not claimed.resumable:
             raise
-        raise StoppedError(
-            f"run {claimed.id} was stopped in {folder}; what is finished is kept. Go on with: "
-            f"python scripts/run_cv.py --resume {claimed.id}"
-        ) from None
+        raise StoppedError(f"{stopped}; {go_on}") from None
+    except UnfinishedError as error:
+        if not claimed.resumable:
+            raise UnfinishedError(
+                f"{error}. Nothing of run {claimed.id} is left; mend the cause and run again."
+            ) from error
+        raise UnfinishedError(f"{error}. Once the cause is mended, {go_on}") from error
 
 
 def raw_parent(path: Path) -> Parent:

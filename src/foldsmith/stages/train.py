@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from foldsmith.runs.manifest import Parent
 from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.stages.horizon import HorizonTable, load_closes, load_horizons, load_recipe
 from foldsmith.stages.model_store import RECIPE, StoredModel, loadable_files, read_model, write_model
-from foldsmith.stages.out_of_fold import CrossValidated, events_table, run_folds
+from foldsmith.stages.out_of_fold import WHOLE, CrossValidated, events_table, run_folds, single_trial
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.scores import probability_matrix, scored
@@ -79,6 +79,7 @@ def train_base(
     table = load_horizons(dataset, (horizon,), settings)[horizon]
     training = table.data.take(table.segments.training)
     with publishing(folder, "model", provenance, prefix=f"{model}_h{horizon}_") as run:
+        recorder = run.recorder(dataset.manifest.content)
         everything = np.arange(len(training), dtype=np.int64)
         say(f"training {model} on {len(training):,} rows of horizon {horizon}")
         fit = fit_fold(
@@ -89,14 +90,15 @@ def train_base(
             separation=table.separation,
             scheme=settings.sample_weight,
             tail_share=TAIL_SHARE,
-            seed=derived_seed(settings.seed, model, horizon, "whole"),
-            keys=(model, horizon, "whole"),
+            seed=derived_seed(settings.seed, model, horizon, WHOLE),
+            keys=(model, horizon, WHOLE),
             n_trials=settings.n_trials if settings.tune else 0,
+            on_trial=lambda trial: recorder.record(model, horizon, WHOLE, [trial]),
             params=params,
             threads=threads,
         )
-        record = run.trial_recorder(dataset.manifest.content)
-        record([{"model": model, "horizon": horizon, "fold": "whole", **trial} for trial in _trials(fit)])
+        if not fit.trials:
+            recorder.record(model, horizon, WHOLE, [single_trial(fit.params)])
         fitted = refit(
             model,
             training,
@@ -124,12 +126,6 @@ def train_base(
             seed=settings.seed,
             extra={"symbol": table.recipe.symbol, "model": model, "horizon": horizon},
         )
-
-
-def _trials(fit: Any) -> list[dict[str, Any]]:
-    return [asdict(trial) for trial in fit.trials] or [
-        {"number": 0, "params": fit.params, "value": None, "state": "complete"}
-    ]
 
 
 def stored_inputs(workspace: Workspace, cv_run: Run, horizon: int) -> tuple[EnsembleInputs, Recipe, Run]:
@@ -183,7 +179,7 @@ def fresh_inputs(
         store,
         workers=workers,
         say=say,
-        record_trials=run.trial_recorder(fingerprint),
+        recorder=run.recorder(fingerprint),
     )[table.horizon]
     store.remove()
     return EnsembleInputs(

@@ -1,18 +1,23 @@
 """Units of work that are durable when done, run in any order by any number of processes.
 
 A unit (one model, horizon and fold; or one refit) is a pure function of its arguments. Its result is a JSON record,
-named arrays and named files of bytes; it is kept in a hidden folder of the run that is being built and read back
-when the run is resumed. The order in which units finish leaves no trace.
+named arrays and named files of bytes; the process that made it keeps it in a hidden folder of the run that is being
+built, from where it is read back, also when the run is resumed. The order in which units finish leaves no trace.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
+import threading
+import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +26,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from foldsmith.errors import DataError, FoldsmithError, IntegrityError, UnfinishedError
+from foldsmith.runs.files import fsync_path, hash_file, no_room, read_json, write_json
+from foldsmith.runs.rename import rename_without_replacing
+
 FOLDER = ".units"
+HASHES = "hashes.json"
+SHOWN = 5
+"""How many failed units a message names."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +66,8 @@ class UnitStore:
 
     def save(self, key: str, result: Result) -> None:
         """Keep a result; after this returns it survives a kill."""
-        aside = self.folder / f"_{key}"
-        if aside.exists():
-            shutil.rmtree(aside)
+        # Named by chance: a worker that outlived its parent for a moment may still be writing the same unit.
+        aside = self.folder / f"_{key}.{secrets.token_hex(8)}"
         aside.mkdir()
         _write(aside / "record.json", json.dumps(result.record, allow_nan=False).encode())
         for name, array in result.arrays.items():
@@ -66,21 +77,60 @@ class UnitStore:
                 os.fsync(file.fileno())
         for name, content in result.files.items():
             _write(aside / f"{name}.bytes", content)
-        aside.rename(self.folder / key)
+        write_json(aside / HASHES, {path.name: hash_file(path) for path in aside.iterdir()})
+        fsync_path(aside)
+        try:
+            rename_without_replacing(aside, self.folder / key)
+        except FileExistsError:
+            shutil.rmtree(aside)  # made twice, with equal bytes
+        fsync_path(self.folder)
 
     def load(self, key: str) -> Result:
-        """Read a finished unit back, with equal bytes."""
+        """Read a finished unit back, with equal bytes; IntegrityError where they are not those that were kept."""
         folder = self.folder / key
-        record = json.loads((folder / "record.json").read_bytes())
-        arrays = {path.stem: np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
-        files = {
-            path.name.removesuffix(".bytes"): path.read_bytes() for path in sorted(folder.glob("*.bytes"))
-        }
-        return Result(record, arrays, files)
+        try:
+            names = self._checked(folder)
+            return Result(
+                json.loads((folder / "record.json").read_bytes()),
+                {
+                    name.removesuffix(".npy"): np.load(folder / name, allow_pickle=False)
+                    for name in names
+                    if name.endswith(".npy")
+                },
+                {
+                    name.removesuffix(".bytes"): (folder / name).read_bytes()
+                    for name in names
+                    if name.endswith(".bytes")
+                },
+            )
+        except (DataError, OSError, ValueError, AttributeError) as error:
+            raise IntegrityError(
+                f"{folder} is damaged ({error}); delete that folder and resume the run: it is made again."
+            ) from error
+
+    def drop_damaged(self, keys: Iterable[str]) -> None:
+        """Remove those of these units whose bytes are not those that were kept: they are made again."""
+        for key in keys:
+            if key in self:
+                try:
+                    self._checked(self.folder / key)
+                except (FoldsmithError, OSError, AttributeError):
+                    shutil.rmtree(self.folder / key)
 
     def remove(self) -> None:
         """Drop all results; called when what was made of them stands in the run."""
         shutil.rmtree(self.folder)
+
+    @staticmethod
+    def _checked(folder: Path) -> list[str]:
+        hashes = read_json(folder / HASHES)
+        found = {path.name for path in folder.iterdir()} - {HASHES}
+        if set(hashes) != found or "record.json" not in found:
+            raise DataError(f"it holds {len(found)} files and {len(hashes)} were kept")
+        for name in sorted(hashes):
+            if hash_file(folder / name) != hashes[name]:
+                raise DataError(f"{name} was changed")
+        return sorted(hashes)
 
 
 def run_units(
@@ -88,24 +138,37 @@ def run_units(
     store: UnitStore,
     *,
     workers: int,
-    done: Callable[[str, Result], None],
+    done: Callable[[str, dict[str, Any]], None],
 ) -> dict[str, Result]:
     """Run the units that the store does not hold yet and return all results by key, in the order of `units`.
 
-    `done` is called in this process for each unit that was run now, as it finishes.
+    `done` is called in this process with the record of each unit that was run now, as it finishes. A unit that fails
+    does not stop the others: UnfinishedError tells at the end which failed and why. A disk without room stops all.
     """
+    store.drop_damaged(unit.key for unit in units)
     waiting = [unit for unit in units if unit.key not in store]
-    for key, result in _finished(waiting, min(workers, len(waiting))):
-        # First told (its trials enter the ledger, where a repeat counts once), then kept: a kill between the two
-        # runs the unit again, and nothing tried is ever left uncounted.
-        done(key, result)
-        store.save(key, result)
+    failed = {}
+    try:
+        for key, reason in _finished(waiting, store, min(workers, len(waiting))):
+            if reason is None:
+                done(key, store.load(key).record)
+            else:
+                failed[key] = reason
+    except BrokenExecutor as error:
+        raise UnfinishedError(
+            "a worker process was killed, most likely by the system for want of memory; use fewer --workers"
+        ) from error
+    if failed:
+        told = "; ".join(f"{key} ({reason})" for key, reason in sorted(failed.items())[:SHOWN])
+        more = f" and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+        raise UnfinishedError(f"{len(failed)} of {len(units)} fits failed: {told}{more}")
     return {unit.key: store.load(unit.key) for unit in units}
 
 
-def _finished(units: Sequence[Unit], workers: int) -> Iterable[tuple[str, Result]]:
+def _finished(units: Sequence[Unit], store: UnitStore, workers: int) -> Iterable[tuple[str, str | None]]:
+    """Key of each unit as it ends, and why it failed (None if it did not)."""
     if workers <= 1:
-        return ((unit.key, unit.call(**unit.arguments)) for unit in units)
+        return (_call(unit, store) for unit in units)
     from joblib import Parallel, delayed
 
     # Stopped by Ctrl-C, joblib warns about the tasks it dropped; that is what was asked for.
@@ -113,8 +176,45 @@ def _finished(units: Sequence[Unit], workers: int) -> Iterable[tuple[str, Result
     # Large arrays reach the workers as read-only memory maps, so that k workers do not hold k copies.
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="all")
     with _interrupts_kept_from_children():
-        found: Iterable[tuple[str, Result]] = parallel(delayed(_call)(unit) for unit in units)
+        found: Iterable[tuple[str, str | None]] = parallel(
+            delayed(_call_in_worker)(unit, store, os.getpid()) for unit in units
+        )
     return found
+
+
+def _call(unit: Unit, store: UnitStore) -> tuple[str, str | None]:
+    try:
+        store.save(unit.key, unit.call(**unit.arguments))
+    except FoldsmithError as error:
+        return unit.key, str(error).rstrip(".")
+    except Exception as error:  # libraries raise their own kinds; what failed is told, never hidden
+        if no_room(error) is not None:
+            raise
+        (store.folder / f"{unit.key}.error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        return unit.key, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return unit.key, None
+
+
+def _call_in_worker(unit: Unit, store: UnitStore, parent: int) -> tuple[str, str | None]:
+    _end_with(parent)
+    return _call(unit, store)
+
+
+_watched: set[int] = set()
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when its parent has ended, however that happened: nobody would take its results."""
+    if parent in _watched:
+        return
+    _watched.add(parent)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
@@ -128,10 +228,6 @@ def _interrupts_kept_from_children() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _call(unit: Unit) -> tuple[str, Result]:
-    return unit.key, unit.call(**unit.arguments)
 
 
 def _write(path: Path, content: bytes) -> None:

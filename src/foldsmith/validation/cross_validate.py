@@ -95,6 +95,7 @@ def fit_fold(
     n_trials: int = 0,
     params: dict[str, Any] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
+    history: Sequence[Trial] = (),
     threads: int = 1,
 ) -> FoldFit:
     """Tune (n_trials > 0) and fit `model` on the training rows, and predict the test rows (none without
@@ -102,7 +103,7 @@ def fit_fold(
 
     The last `tail_share` of the training rows, purged, is the only yardstick of tuning and early stopping. A
     model with early stopping is fitted on the head and stops on the tail; any other is fitted on all training
-    rows.
+    rows. `on_trial` and `history` are those of `tune`.
     """
     rows = data.take(train)
     rows = rows.with_weight(label_weights(rows, scheme, separation.bars))
@@ -122,6 +123,7 @@ def fit_fold(
             threads=threads,
             keys=keys,
             on_trial=on_trial,
+            history=history,
         )
         chosen, trials = dict(study.best), study.trials
     fitted, best_iteration = fit_with_early_stopping(model, rows, head, tail, chosen, seed, threads)
