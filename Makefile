@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check proof audit bench install lock
+.PHONY: demo test check proof audit crash-test bench install lock
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,9 @@ proof: $(STAMP)  ## the long statistical and end-to-end proofs
 
 audit: $(STAMP)  ## the proofs of "nothing leaks": overlaps, causality, sealed rows, markets without edge
 	$(BIN)/python -m pytest -m "proof or not proof" -n 2 --dist loadgroup tests/properties
+
+crash-test: $(STAMP)  ## kills, failing disks, crowds of writers, flipped bytes and spoilt files; needs Linux and a C compiler
+	$(BIN)/python -m pytest -m crash -n 2 --dist loadgroup tests/crash
 
 bench: $(STAMP)  ## headline numbers, each against a named peer in the same run
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,19 @@ def test_an_edited_recipe_is_refused_in_one_sentence(tmp_path: Path, change: obj
     path.write_text("[]")
     with pytest.raises(DataError):
         Recipe.read(path)
+
+
+def test_differences_are_told_in_words() -> None:
+    assert RECIPE.differences(RECIPE) == []
+    other = replace(RECIPE, cuts=(1, 3_600_000_000), horizons={20: HorizonRecipe(10, Barriers(0.8, 1))})
+    assert RECIPE.differences(other, 20) == [
+        "end of validation 1970-01-01 00:00, now 1970-01-01 01:00",
+        "label of horizon 20 20 bars and barriers 0.8/0.8, now 10 bars and barriers 0.8/1",
+    ]
+    told = RECIPE.differences(other)
+    assert "horizons [5, 20], now [20]" in told
+    assert "label of horizon 5 5 bars and barriers 0.7/0.9, now None" in told
+    assert RECIPE.differences(replace(RECIPE, symbol="ES", timeframe="1h")) == [
+        "symbol MES, now ES",
+        "timeframe 5m, now 1h",
+    ]

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from foldsmith.errors import IntegrityError, UnfinishedError
+from foldsmith.errors import DataError, IntegrityError, UnfinishedError
 from foldsmith.stages.units import Result, Unit, UnitStore, run_units
 
 
@@ -122,6 +122,16 @@ def test_a_unit_that_was_damaged_is_never_used(tmp_path: Path, name: str, harm: 
     found = run_units(units(3), store, workers=1, done=lambda key, _: told.append(key))
     assert told == ["unit_2"]
     assert same(found["unit_2"], make(number=2))
+
+
+def test_units_do_not_leave_the_run_through_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".units").symlink_to(outside)
+    with pytest.raises(DataError, match="is a link, and a run stays inside its folder"):
+        UnitStore(tmp_path / "run")
+    assert not list(outside.iterdir())
 
 
 def test_a_unit_made_twice_at_once_is_kept_once(tmp_path: Path) -> None:

@@ -54,6 +54,19 @@ def test_the_commands_of_the_readme_run_as_they_stand(tmp_path: Path) -> None:
     )
 
 
+def test_the_commands_of_the_page_on_runs_run_as_they_stand(tiny: Desk) -> None:
+    ids = {
+        "RUN_ID": tiny.train("--model", "logistic", "--horizon", 5).id,
+        "OTHER_ID": tiny.train("--model", "logistic", "--horizon", 10).id,
+    }
+    shown = commands("docs/runs.md")
+    assert {words[1] for words in shown if words[0] == "runs"} == {
+        "list", "show", "compare", "verify", "explain", "tag", "clean",
+    }  # fmt: skip
+    for words in shown:
+        tiny.call(*(ids.get(word, word) for word in words))
+
+
 def test_make_targets_named_in_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`?make ([a-z]+)", (ROOT / "README.md").read_text())) <= targets

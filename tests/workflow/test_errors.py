@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import psutil
 import pytest
 from tests.workflow.conftest import ROOT, Desk, value
 
+from foldsmith.runs.files import write_json
 from foldsmith.runs.manifest import MANIFEST, read
 from foldsmith.stages.stacking_data import load_phase3_stacking_data
 
@@ -317,6 +319,17 @@ def test_a_changed_dataset_under_a_cv_run_is_named_with_both(tiny: Desk, tmp_pat
     told = desk.denied(*STACK, "base")
     assert f"run base was made from dataset {dataset.name} with content {known[:12]}" in told
     assert read(dataset).content[:12] in told
+    assert "(the same settings, and other bars)" in told
+    recipe = json.loads((dataset / "recipe.json").read_text())
+    recipe["horizons"]["5"]["barriers"] = {"up": 2.5, "down": 3.0}
+    recipe["cuts"][0] += 3_600_000_000
+    write_json(dataset / "recipe.json", recipe)
+    refit_manifest(dataset)
+    told = desk.denied(*STACK, "base")
+    assert re.search(
+        r"end of training [0-9: -]+, now [0-9: -]+; label of horizon 5 .*, now 5 bars and barriers 2.5/3",
+        told,
+    )
     shutil.rmtree(dataset)
     assert f"made from dataset {dataset.name}, which is gone" in desk.denied(*STACK, "base")
 

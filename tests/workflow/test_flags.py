@@ -38,6 +38,10 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.
 
 
 def test_every_flag_of_every_command_has_a_test() -> None:
+    # These cover the flags of `runs` and some of `pipeline`.
+    import tests.workflow.test_registry
+    import tests.workflow.test_remake  # noqa: F401
+
     there = {name: {p.opts[0] for p in command.params} for name, command in commands(main)}
     assert {name: flags for name, flags in there.items() if flags} == COVERED
 
@@ -397,25 +401,6 @@ def test_flags_of_evaluate_and_predict(tiny: Desk, tmp_path: Path) -> None:
     assert (tmp_path / "found.csv").read_text() == printed
     assert "was left untouched" in other.denied("predict", *here, "--bars", raw, "--output", "found.csv")
     assert "unknown ending" in other.denied("predict", *here, "--bars", raw, "--output", "found.xls")
-
-
-@covers("pipeline list-runs", "--workspace")
-@covers("pipeline status", "--workspace")
-@covers("runs list", "--workspace")
-@covers("runs show", "run_id", "--workspace")
-@covers("runs verify", "run_id", "--workspace")
-def test_what_there_is(tiny: Desk, tmp_path: Path) -> None:
-    other, there = Desk(tmp_path), ["--workspace", tiny.path]
-    listed = other.call("pipeline", "list-runs", *there).stdout
-    assert "cv       base  MES   models logistic,lightgbm  horizons 5" in listed
-    assert other.call("runs", "list", *there).stdout == listed
-    assert "no run is there yet" in other.call("pipeline", "list-runs").stdout
-    assert "raw bars: MES" in other.call("pipeline", "status", *there).stdout
-    assert "raw bars: none" in other.call("pipeline", "status").stdout
-    assert json.loads(other.call("runs", "show", "base", *there).stdout)["kind"] == "cv"
-    assert other.call("runs", "verify", "base", *there).stdout == "base: whole\n"
-    assert "base: whole\n" in other.call("runs", "verify", *there).stdout
-    assert "'nope' is not in" in tiny.denied("runs", "show", "nope")
 
 
 @covers("simulate", "--symbol", "--sessions", "--edge", "--seed", "--start", "--workspace")

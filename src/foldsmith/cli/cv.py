@@ -39,12 +39,18 @@ if TYPE_CHECKING:
     "--resume", metavar="ID", help="Go on with a CV run that was stopped, with the settings it has."
 )
 @click.option("--dry-run", is_flag=True, help="Only say how many fits, how much memory and time.")
+@click.option("--list-cv-runs", is_flag=True, help="List CV runs (of --symbol, in --output-dir), and stop.")
+@click.option("--json", "as_json", is_flag=True, help="Print that list as JSON.")
 @workspace_option
 @click.pass_context
 def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **flags: Any) -> None:
     """Phase 3: cross-validate models, store out-of-fold predictions and refitted base models."""
     workspace = open_workspace(workspace_dir)
     folder = workspace.stacking if output_dir is None else output_dir
+    if flags["list_cv_runs"]:
+        _list(ctx, workspace, folder, flags)
+        return
+    refuse(ctx, ["as_json"], "it is a form of --list-cv-runs, which is not given")
     workers = worker_count(flags["workers"])
     if flags["resume"] is not None:
         refuse(
@@ -81,6 +87,17 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
         words = [word for flag, path in places.items() if path is not None for word in (flag, str(path))]
         raise type(error)(" ".join([str(error), *map(shlex.quote, words)])) from None
     _say_done(run, settings, output_dir, workspace_dir)
+
+
+def _list(ctx: click.Context, workspace: Workspace, folder: Path, flags: dict[str, Any]) -> None:
+    from foldsmith.cli.runs import print_runs
+    from foldsmith.runs.registry import Place, Wanted, read_registry
+
+    used = ("list_cv_runs", "symbol", "output_dir", "as_json", "workspace_dir")
+    others = [str(p.name) for p in ctx.command.params if p.name not in used]
+    refuse(ctx, others, "--list-cv-runs only lists; more ways to choose has `foldsmith runs list --kind cv`")
+    registry = read_registry(workspace, [Place(folder, "cv")])
+    print_runs(registry, Wanted(kind="cv", symbol=flags["symbol"]), "newest", flags["as_json"])
 
 
 def _fresh(

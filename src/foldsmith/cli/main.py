@@ -9,6 +9,7 @@ from foldsmith.cli.cv import cv
 from foldsmith.cli.evaluate import evaluate
 from foldsmith.cli.pipeline import pipeline
 from foldsmith.cli.predict import predict
+from foldsmith.cli.remake import reproduce
 from foldsmith.cli.runs import runs
 from foldsmith.cli.simulate import simulate
 from foldsmith.cli.train import train
@@ -23,5 +24,6 @@ def main() -> None:
     """
 
 
+runs.add_command(reproduce)
 for command in (simulate, pipeline, cv, train, evaluate, predict, runs):
     main.add_command(command)

@@ -16,6 +16,9 @@ from foldsmith.cli.command import (
     say,
     workspace_option,
 )
+from foldsmith.cli.presets import preset_lines, with_preset
+from foldsmith.cli.remake import rerun
+from foldsmith.cli.runs import clean, list_runs, status_lines
 from foldsmith.config import (
     DEFAULT_HORIZONS,
     PrepareSettings,
@@ -28,6 +31,15 @@ from foldsmith.errors import FoldsmithError, MissingError
 if TYPE_CHECKING:
     from foldsmith.runs.store import Workspace
 
+timezone_option = click.option(
+    "--timezone", help="Zone of the file's clock, such as America/Chicago.  [default: UTC]"
+)
+stamp_option = click.option(
+    "--stamp",
+    type=click.Choice(["open", "close"]),
+    help="End of the bar that its time stands for.  [default: open]",
+)
+
 
 @click.group()
 def pipeline() -> None:
@@ -37,12 +49,8 @@ def pipeline() -> None:
 @pipeline.command(cls=Command)
 @click.option("--symbols", required=True, help="Symbols with a file in data/raw, such as MES,CL, or all.")
 @click.option("--timeframe", default="5m", show_default=True, help="Length of a bar, such as 5m, 15m, 1h.")
-@click.option("--timezone", help="Zone of the file's clock, such as America/Chicago.  [default: UTC]")
-@click.option(
-    "--stamp",
-    type=click.Choice(["open", "close"]),
-    help="End of the bar that its time stands for.  [default: open]",
-)
+@timezone_option
+@stamp_option
 @click.option("--start", help="First instant to use (UTC), such as 2024-01-31.")
 @click.option("--end", help="Instant (UTC) before which bars are used.")
 @click.option(
@@ -67,11 +75,18 @@ def pipeline() -> None:
 @click.option(
     "--max-bars", type=int, help="Vertical barrier of the one horizon named.  [default: the horizon]"
 )
+@click.option(
+    "--preset", metavar="NAME", help="Flags by a name, for those not typed; see `pipeline presets`."
+)
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
 @workspace_option
-def run(workspace_dir: Path, symbols: str, yes: bool, **flags: Any) -> None:
+@click.pass_context
+def run(
+    ctx: click.Context, /, workspace_dir: Path, symbols: str, preset: str | None, yes: bool, **flags: Any
+) -> None:
     """Make one dataset for each symbol: bars, features, and labels for each horizon."""
     workspace = open_workspace(workspace_dir)
+    flags = with_preset(ctx, workspace, preset, flags)
     wanted = _symbols(workspace, symbols)
     jobs = [(settings_of(symbol, flags), instrument_of(workspace, symbol)) for symbol in wanted]
     from foldsmith.stages.prepare import prepare, raw_file
@@ -130,13 +145,16 @@ def _symbols(workspace: Workspace, text: str) -> tuple[str, ...]:
     return parse_list(text, [*there, *named], "symbol", every=there)
 
 
-@pipeline.command("list-runs", cls=Command)
-@workspace_option
-def list_runs(workspace_dir: Path) -> None:
-    """List finished datasets, CV runs and models, newest first."""
-    from foldsmith.cli.runs import run_lines
+pipeline.add_command(list_runs, "list-runs")
+pipeline.add_command(clean)
+pipeline.add_command(rerun)
 
-    for line in run_lines(open_workspace(workspace_dir)):
+
+@pipeline.command(cls=Command)
+@workspace_option
+def presets(workspace_dir: Path) -> None:
+    """List the presets of `run --preset`; a workspace adds its own in presets.toml."""
+    for line in preset_lines(open_workspace(workspace_dir)):
         say(line)
 
 
@@ -144,10 +162,45 @@ def list_runs(workspace_dir: Path) -> None:
 @workspace_option
 def status(workspace_dir: Path) -> None:
     """Say what the workspace holds: raw bars, runs, unfinished runs, trials and looks."""
-    from foldsmith.cli.runs import status_lines
-
     for line in status_lines(open_workspace(workspace_dir)):
         say(line)
+
+
+@pipeline.command(cls=Command)
+@click.option(
+    "--symbols",
+    default="all",
+    show_default=True,
+    help="Symbols with a file in data/raw, such as MES,CL, or all.",
+)
+@timezone_option
+@stamp_option
+@workspace_option
+def validate(symbols: str, timezone: str | None, stamp: str | None, workspace_dir: Path) -> None:
+    """Read and clean raw bars as `run` would, and verify the datasets made from them; nothing is written."""
+    from foldsmith.runs.registry import DAMAGED, FINISHED, Place, read_registry
+    from foldsmith.runs.verification import problems_of_run
+    from foldsmith.stages.prepare import check_raw, raw_file
+
+    workspace = open_workspace(workspace_dir)
+    wrong = []
+    wanted = _symbols(workspace, symbols)
+    for symbol in wanted:
+        try:
+            check_raw(raw_file(workspace, symbol), instrument_of(workspace, symbol), timezone, stamp, say)
+        except FoldsmithError as error:
+            wrong.append(symbol)
+            click.echo(f"error: {symbol}: {error}", err=True)
+    datasets = read_registry(workspace, [Place(workspace.datasets, "dataset")]).entries
+    for run in datasets:
+        if run.state not in (FINISHED, DAMAGED) or run.symbol not in (None, *wanted):
+            continue
+        problems = problems_of_run(run.path, workspace.ledger)
+        wrong += [run.id] if problems else []
+        for problem in problems or ["whole"]:
+            say(f"dataset {run.id}: {problem}")
+    if wrong:
+        raise FoldsmithError(f"{len(wrong)} raw files or datasets cannot be used: {', '.join(wrong)}.")
 
 
 @pipeline.command(cls=Command)

@@ -59,7 +59,6 @@ def cross_validate(
                 "settings": parameters(settings),
             },
         )
-        store.remove()
         return run.publish(
             parameters=parameters(settings),
             parents=[run_parent(dataset)],

@@ -60,9 +60,16 @@ def open_model(workspace: Workspace, run_id: str, folder: Path) -> Run:
 
 
 def evaluate(
-    workspace: Workspace, run_id: str, split: str, provenance: Provenance, say: Say, *, folder: Path
+    workspace: Workspace,
+    run_id: str,
+    split: str,
+    provenance: Provenance,
+    say: Say,
+    *,
+    folder: Path,
+    output: Path | None = None,
 ) -> Evaluated:
-    """Open `split`, score, trade, report, and publish under the model's own `evaluations/`."""
+    """Open `split`, score, trade, report, and publish in `output`, unless given the model's own `evaluations/`."""
     model = open_model(workspace, run_id, folder)
     dataset = parent_dataset(workspace, model)
     predictor = revive(read_model(model, "model"))
@@ -81,7 +88,10 @@ def evaluate(
     base = predictor.base_probabilities(held.X)
     P = predictor.combine(base)
     say(f"scored {len(held):,} rows")
-    with publishing(model.path / "evaluations", "evaluation", provenance, prefix=f"{split}_") as run:
+    output = model.path / "evaluations" if output is None else output
+    if output.is_symlink():
+        raise DataError(f"{output} is a link, and evaluations stay inside their run; put a folder there.")
+    with publishing(output, "evaluation", provenance, prefix=f"{split}_") as run:
         metrics = _metrics(model, predictor, held, base, P, settings.seed)
         traded = _trade(dataset, table, rows, P)
         metrics["backtest"] = traded.summary
@@ -204,6 +214,10 @@ def _report(
         labels={
             **findings["labels"][str(table.horizon)],
             "barriers": {"up": barriers.up, "down": barriers.down},
+            "ways of labelling tried on these raw bars": sum(
+                provenance.ledger.trial_count(parent.content, table.horizon)
+                for parent in dataset.manifest.parents
+            ),
             "purged or embargoed between segments": len(table.data)
             - sum(len(rows) for rows in table.segments.named().values()),
         },

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,17 @@ from foldsmith.market.instruments import Instrument
 from foldsmith.market.readers import RawBars, read_bars
 from foldsmith.market.resample import minute_ranges, parse_timeframe, resample
 from foldsmith.market.rolls import mark_blocks
-from foldsmith.market.sessions import schedule
+from foldsmith.market.sessions import Schedule, schedule
 from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.splits import cut_instants
-from foldsmith.stages.publish import Provenance, publishing, raw_parent
+from foldsmith.stages.publish import Building, Provenance, publishing, raw_parent
 from foldsmith.stages.recipe import HorizonRecipe, Recipe
 from foldsmith.stages.tables import write_table
+from foldsmith.validation.tune import COMPLETE, Trial
 
 RAW_ENDINGS = (".parquet", ".csv", ".csv.gz")
+LABELLING = "labels"
+"""What stands in the ledger for the model of a trial of label settings; its fingerprint is the raw file's hash."""
 SIMULATION_KEY = "foldsmith_simulation"
 
 Say = Callable[[str], None]
@@ -102,13 +106,19 @@ def market_bars(
         raw = raw.filter(pl.col("datetime") < end)
     if raw.is_empty():
         raise DataError("no bar is left between --start and --end; look at the dates of the raw file.")
+    base, calendar, findings = clean_bars(raw, instrument)
+    bars = resample(base, bar_microseconds, calendar)
+    first, stop = minute_ranges(base, bars)
+    return MarketBars(base, bars, first, stop, findings)
+
+
+def clean_bars(raw: pl.DataFrame, instrument: Instrument) -> tuple[pl.DataFrame, Schedule, dict[str, Any]]:
+    """Raw bars cleaned and marked, the sessions they lie in, and what was found."""
     instants = as_instants(raw["datetime"])
     calendar = schedule(instrument.calendar, int(instants.min()), int(instants.max()))
     cleaned, findings = clean(raw, instrument, calendar)
     base, blocks = mark_blocks(cleaned, calendar, instrument.max_gap_minutes)
-    bars = resample(base, bar_microseconds, calendar)
-    first, stop = minute_ranges(base, bars)
-    return MarketBars(base, bars, first, stop, {"cleaning": findings.as_dict(), "blocks": blocks.as_dict()})
+    return base, calendar, {"cleaning": findings.as_dict(), "blocks": blocks.as_dict()}
 
 
 def label_bars(
@@ -134,18 +144,25 @@ def label_bars(
 
 
 def prepare(
-    workspace: Workspace, settings: PrepareSettings, instrument: Instrument, provenance: Provenance, say: Say
+    workspace: Workspace,
+    settings: PrepareSettings,
+    instrument: Instrument,
+    provenance: Provenance,
+    say: Say,
+    *,
+    folder: Path | None = None,
 ) -> Run:
-    """Make and publish the dataset of one symbol."""
+    """Make and publish the dataset of one symbol in `folder` (the workspace's datasets unless given)."""
     path = raw_file(workspace, settings.symbol)
+    before = path.stat()
     bar_microseconds = parse_timeframe(settings.timeframe)
-    with publishing(workspace.datasets, "dataset", provenance) as run:
+    with publishing(workspace.datasets if folder is None else folder, "dataset", provenance) as run:
         raw = read_bars(path, timezone=settings.timezone, stamp=settings.stamp)
         say(f"read {path.name}: {raw.frame.height:,} bars")
         for sentence in raw.assumptions:
             say(f"  assumed: {sentence}")
         market = market_bars(raw.frame, instrument, bar_microseconds, settings.start, settings.end)
-        _say_findings(market, say)
+        say_findings(market.findings, say)
         write_table(market.base, run.path / "bars_1m.parquet", BARS)
         write_table(market.bars, run.path / "bars.parquet", BARS)
         features = compute_features(market.bars)
@@ -159,9 +176,13 @@ def prepare(
             run.path / "findings.json",
             {**market.findings, "labels": label_counts, "assumptions": list(raw.assumptions)},
         )
+        parent = raw_parent(path)
+        if _state(path.stat()) != _state(before):
+            raise DataError(f"{path} was changed while it was read; run again when it is whole.")
+        _record_labels(run, parent.content, settings.timeframe, made)
         return run.publish(
             parameters=parameters(settings),
-            parents=[raw_parent(path)],
+            parents=[parent],
             extra={
                 "symbol": settings.symbol,
                 "horizons": list(settings.horizons),
@@ -171,6 +192,18 @@ def prepare(
                 "last": str(market.bars["close_time"][-1]),
             },
         )
+
+
+def _record_labels(run: Building, raw: str, timeframe: str, made: Mapping[int, HorizonRecipe]) -> None:
+    """A way to label these raw bars is a thing tried on them, whatever is made of it later."""
+    recorder = run.recorder(raw)
+    for horizon, labels in made.items():
+        tried = {"timeframe": timeframe, "features": len(FEATURES), **asdict(labels)}
+        recorder.record(LABELLING, horizon, "dataset", [Trial(0, tried, None, COMPLETE)])
+
+
+def _state(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _write_labels(
@@ -243,9 +276,19 @@ def _recipe(
     )
 
 
-def _say_findings(market: MarketBars, say: Say) -> None:
+def check_raw(path: Path, instrument: Instrument, timezone: str | None, stamp: str | None, say: Say) -> None:
+    """Read and clean raw bars as phase 1 does, say what was found, and write nothing; DataError for a useless file."""
+    raw = read_bars(path, timezone=timezone, stamp=stamp)
+    say(f"read {path.name}: {raw.frame.height:,} bars")
+    for sentence in raw.assumptions:
+        say(f"  assumed: {sentence}")
+    say_findings(clean_bars(raw.frame, instrument)[2], say)
+
+
+def say_findings(findings: dict[str, Any], say: Say) -> None:
+    """Say what cleaning and marking found, each rule that was met with its count."""
     for section in ("cleaning", "blocks"):
-        for rule, found in market.findings[section].items():
+        for rule, found in findings[section].items():
             count = found["count"] if isinstance(found, dict) else found
             if isinstance(count, int) and count:
                 say(f"  found {rule.replace('_', ' ')}: {count:,}")

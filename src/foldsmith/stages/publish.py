@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from foldsmith.runs.manifest import Kind, LedgerState, Manifest, Parent, build, 
 from foldsmith.runs.store import Run, ensure_folder, read_json, write_json
 from foldsmith.stages.interrupt import ends_promptly
 from foldsmith.stages.trials import TrialRecorder
+from foldsmith.stages.units import FOLDER as UNITS
 
 SETTINGS_FILE = ".settings.json"
 
@@ -73,7 +75,6 @@ class Building:
         parameters: dict[str, Any],
         parents: Sequence[Parent],
         seed: int | None = None,
-        fingerprint: str | None = None,
         extra: dict[str, Any] | None = None,
     ) -> Run:
         """Hash every file, write the manifest, enter its hash in the ledger and put the run in place."""
@@ -86,7 +87,7 @@ class Building:
             command=list(self.provenance.command),
             parameters=parameters,
             parents=list(parents),
-            fingerprint=fingerprint,
+            fingerprint=next((parent.content for parent in parents if parent.kind == "dataset"), None),
             seed=seed,
             wall_seconds=time.monotonic() - self.started,
             ledger=state,
@@ -95,9 +96,18 @@ class Building:
         digest = write(self.path, manifest)
         # Entered before the rename: whatever becomes visible is known to the ledger.
         self.provenance.ledger.record_published(self.id, self.kind, manifest.content, digest)
-        published = self.claimed.publish()
-        # Not before: a run killed on its way here must still be resumed with the settings it has.
+        try:
+            published = self.claimed.publish()
+        except BaseException:
+            if not self.claimed.resumable and self.path.exists():
+                with suppress(FoldsmithError):  # about to be abandoned: else it would be missed as gone
+                    self.provenance.ledger.record_removed(self.id, self.kind, manifest.content)
+            raise
+        # Not before: a run killed on its way here is resumed with the settings and the units it has.
         (published / SETTINGS_FILE).unlink(missing_ok=True)
+        shutil.rmtree(
+            published / UNITS, ignore_errors=True
+        )  # hidden, in no manifest: harmless where it stays
         return Run(published, manifest)
 
 

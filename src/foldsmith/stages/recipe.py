@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,15 @@ class Recipe:
     horizons: dict[int, HorizonRecipe]
     simulation: str | None = None
 
+    def differences(self, other: Recipe, horizon: int | None = None) -> list[str]:
+        """What the other does otherwise, in words: `name this, now that`; of the horizons only the one given."""
+        mine, theirs = _plain(self, horizon), _plain(other, horizon)
+        return [
+            f"{name} {_short(mine.get(name))}, now {_short(theirs.get(name))}"
+            for name in dict.fromkeys([*mine, *theirs])
+            if mine.get(name) != theirs.get(name)
+        ]
+
     def write(self, path: Path) -> None:
         """Store as canonical JSON."""
         content = asdict(self)
@@ -69,3 +79,25 @@ class Recipe:
             )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             raise DataError(f"{path} is no recipe ({error}); was it edited? Make the run again.") from error
+
+
+def _plain(recipe: Recipe, horizon: int | None) -> dict[str, Any]:
+    found = asdict(recipe)
+    labelled = {
+        f"label of horizon {h}": f"{made.max_bars} bars and barriers {made.barriers.up:g}/{made.barriers.down:g}"
+        for h, made in recipe.horizons.items()
+        if horizon in (None, h)
+    }
+    cuts = dict(zip(("end of training", "end of validation"), found.pop("cuts"), strict=True))
+    del found["horizons"]
+    found["horizons"] = sorted(recipe.horizons) if horizon is None else horizon in recipe.horizons
+    return (
+        found
+        | {name: f"{datetime.fromtimestamp(at / 1e6, UTC):%Y-%m-%d %H:%M}" for name, at in cuts.items()}
+        | labelled
+    )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

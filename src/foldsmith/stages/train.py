@@ -162,9 +162,21 @@ def parent_dataset(workspace: Workspace, run: Run) -> Run:
     if dataset.manifest.content != wanted.content:
         raise IntegrityError(
             f"run {run.path.name} was made from dataset {wanted.id} with content {wanted.content[:12]}; the dataset "
-            f"now there has {dataset.manifest.content[:12]}. Make the run again from it."
+            f"now there has {dataset.manifest.content[:12]}{_otherwise(run, dataset)}. Make the run again from it."
         )
     return dataset
+
+
+def _otherwise(run: Run, dataset: Run) -> str:
+    """In what the dataset that is there now was made otherwise than the one a run was made from, as far as it says."""
+    kept = next((name for name in sorted(run.manifest.files) if name.endswith(f"/{RECIPE}")), None)
+    if kept is None:
+        return ""
+    run.verify([kept])
+    before = Recipe.read(run.path / kept)
+    horizon = run.manifest.extra.get("horizon")
+    found = before.differences(load_recipe(dataset), horizon)
+    return f" ({'; '.join(found[:4])})" if found else " (the same settings, and other bars)"
 
 
 def fresh_inputs(
@@ -181,7 +193,6 @@ def fresh_inputs(
         say=say,
         recorder=run.recorder(fingerprint),
     )[table.horizon]
-    store.remove()
     return EnsembleInputs(
         horizon=table.horizon,
         models=crossed.models,

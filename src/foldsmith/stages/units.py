@@ -60,6 +60,8 @@ class UnitStore:
     def __init__(self, run: Path) -> None:
         self.folder = run / FOLDER
         self.folder.mkdir(exist_ok=True)
+        if self.folder.is_symlink():
+            raise DataError(f"{self.folder} is a link, and a run stays inside its folder; delete {run}.")
 
     def __contains__(self, key: str) -> bool:
         return (self.folder / key).is_dir()
@@ -116,10 +118,6 @@ class UnitStore:
                     self._checked(self.folder / key)
                 except (FoldsmithError, OSError, AttributeError):
                     shutil.rmtree(self.folder / key)
-
-    def remove(self) -> None:
-        """Drop all results; called when what was made of them stands in the run."""
-        shutil.rmtree(self.folder)
 
     @staticmethod
     def _checked(folder: Path) -> list[str]:

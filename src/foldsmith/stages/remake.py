@@ -1,0 +1,242 @@
+"""Make runs again from what their manifests say: to compare them with what they were, or from bars that have grown."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from foldsmith.config import CrossValidateSettings, PrepareSettings, ValidationSettings
+from foldsmith.errors import DataError, IntegrityError, MissingError
+from foldsmith.runs.ledger import Ledger
+from foldsmith.runs.lineage import SAME, Link, trace
+from foldsmith.runs.manifest import Manifest, counts_as_content
+from foldsmith.runs.registry import KINDS
+from foldsmith.runs.store import Run, Workspace
+from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.evaluate import evaluate
+from foldsmith.stages.horizon import load_recipe
+from foldsmith.stages.prepare import prepare
+from foldsmith.stages.publish import Provenance
+from foldsmith.stages.train import train_base, train_fresh, train_stored
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Remade:
+    """A run as it was, and as it was made now."""
+
+    before: Manifest
+    now: Manifest
+
+    @property
+    def equal(self) -> bool:
+        """Whether both have one content hash."""
+        return self.before.content == self.now.content
+
+    def differing(self) -> list[str]:
+        """Files of the content that are not the same or missing on one side, and parents that are others."""
+        files = {name for name in {*self.before.files, *self.now.files} if counts_as_content(name)}
+        changed = [name for name in sorted(files) if self.before.files.get(name) != self.now.files.get(name)]
+        parents = [{(p.kind, p.content) for p in made.parents} for made in (self.before, self.now)]
+        return [*changed, *(f"its {kind}" for kind, _ in sorted(parents[0] - parents[1]))]
+
+
+def reproduce(
+    workspace: Workspace,
+    run: Run,
+    command: tuple[str, ...],
+    say: Say,
+    *,
+    workers: int,
+    from_raw: bool = False,
+    also: Sequence[Path] = (),
+) -> list[Remade]:
+    """Make a run again beside the workspace, from its parents or `from_raw` bars on, and return both, oldest first.
+
+    Nothing is left of it. Trials made again are not counted; held-out rows opened again are, in the workspace's ledger.
+    Raises IntegrityError where the raw file or a parent is not what it was.
+    """
+    with tempfile.TemporaryDirectory(prefix="foldsmith-reproduce-") as folder:
+        target = Workspace(Path(folder))
+        provenance = Provenance(command, Ledger(target.ledger))
+        work = _Remaking(workspace, target, provenance, say, workers)
+        return work.chain(run, first="dataset" if from_raw else run.manifest.kind, also=also, as_it_was=True)
+
+
+def rerun(
+    workspace: Workspace,
+    run: Run,
+    provenance: Provenance,
+    say: Say,
+    *,
+    first: str,
+    workers: int,
+    also: Sequence[Path] = (),
+) -> list[Remade]:
+    """Make new runs in the workspace with the settings of a run and of those it was made from, from stage `first` on.
+
+    Raw bars are read as they are now: this is how a chain is brought up to date.
+    """
+    work = _Remaking(workspace, workspace, provenance, say, workers)
+    return work.chain(run, first=first, also=also, as_it_was=False)
+
+
+@dataclass(frozen=True)
+class _Remaking:
+    source: Workspace
+    target: Workspace
+    provenance: Provenance
+    say: Say
+    workers: int
+
+    def chain(self, run: Run, *, first: str, also: Sequence[Path], as_it_was: bool) -> list[Remade]:
+        """Make every run of the chain from kind `first` on, in order; those before it are taken as they are."""
+        links = trace(self.source, run, also)
+        by_kind = {link.named.kind: link for link in links}
+        if first not in by_kind:
+            raise MissingError(
+                f"run {run.id} has no {first} in its chain; it was made from "
+                f"{', '.join(link.named.kind for link in links[1:]) or 'nothing'}."
+            )
+        if as_it_was:
+            _check_unchanged(links, run, first)
+        found: dict[str, Run] = {}
+        made: list[Remade] = []
+        for kind in KINDS:
+            link = by_kind.get(kind)
+            if link is None:
+                continue
+            if link.path is None or link.manifest is None:
+                raise IntegrityError(
+                    f"{kind} {link.named.id}, which run {run.id} was made from, is needed and {link.state}: "
+                    f"{link.note}."
+                )
+            before = Run(link.path, link.manifest)
+            if KINDS.index(kind) < KINDS.index(first):
+                found[kind] = before
+                continue
+            self.say(f"making {kind} {before.id} again")
+            found[kind] = self._make(before, found, remade=bool(made))
+            made.append(Remade(before.manifest, found[kind].manifest))
+        return made
+
+    def _make(self, before: Run, parents: Mapping[str, Run], *, remade: bool) -> Run:
+        known = before.manifest.parameters
+        try:
+            if before.manifest.kind == "dataset":
+                return prepare(
+                    self.source,
+                    _prepare_settings(known),
+                    load_recipe(before).instrument,
+                    self.provenance,
+                    self.say,
+                    folder=self.target.datasets,
+                )
+            if before.manifest.kind == "cv":
+                return cross_validate(
+                    parents["dataset"],
+                    _cv_settings(known["models"], known["horizons"], known["validation"]),
+                    self.provenance,
+                    self.say,
+                    folder=self.target.stacking,
+                    workers=self.workers,
+                )
+            # Where parents are looked for by id: among those made now, if they were.
+            where = self.target if remade else self.source
+            if before.manifest.kind == "model":
+                return self._model(known, parents, where)
+            return self._evaluation(before, known, parents["model"], where)
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"the manifest of run {before.id} does not say how it was made ({error}); make a new one."
+            ) from error
+
+    def _model(self, known: Mapping[str, Any], parents: Mapping[str, Run], where: Workspace) -> Run:
+        name, horizon = known["model"], int(known["horizon"])
+        if "cv" in parents:
+            return train_stored(
+                where,
+                parents["cv"].id,
+                horizon,
+                name,
+                known["meta_learner"],
+                self.provenance,
+                self.say,
+                phase3_folder=parents["cv"].path.parent,
+                folder=self.target.runs,
+            )
+        validation = {field: known[field] for field in ValidationSettings.__dataclass_fields__}
+        if "base_models" in known:
+            return train_fresh(
+                parents["dataset"],
+                _cv_settings(known["base_models"], [horizon], validation),
+                name,
+                known["meta_learner"],
+                self.provenance,
+                self.say,
+                folder=self.target.runs,
+                workers=self.workers,
+            )
+        return train_base(
+            parents["dataset"],
+            name,
+            horizon,
+            ValidationSettings(**validation),
+            dict(known["params"]),
+            self.provenance,
+            self.say,
+            folder=self.target.runs,
+            threads=self.workers,
+        )
+
+    def _evaluation(self, before: Run, known: Mapping[str, Any], model: Run, where: Workspace) -> Run:
+        split = str(known["split"])
+        beside = self.target != self.source
+        if beside:
+            looks = Ledger(self.source.ledger).record_look(
+                run_id=before.path.parents[1].name,
+                content=next(p.content for p in before.manifest.parents if p.kind == "model"),
+                fingerprint=next(p.content for p in before.manifest.parents if p.kind == "dataset"),
+                split=split,
+                horizon=int(before.manifest.extra["horizon"]),
+            )
+            self.say(f"look {looks.of_dataset} at the {split} rows of its dataset, as the ledger counts")
+        return evaluate(
+            where,
+            model.id,
+            split,
+            self.provenance,
+            self.say,
+            folder=model.path.parent,
+            output=self.target.runs / model.id / "evaluations" if beside else None,
+        ).run
+
+
+def _check_unchanged(links: Sequence[Link], run: Run, first: str) -> None:
+    for link in links:
+        needed = link.named.kind != "raw" or first == "dataset"
+        if needed and link.state != SAME:
+            raise IntegrityError(
+                f"run {run.id} cannot be made as it was: {link.named.kind} {link.named.id} is {link.state} "
+                f"({link.note}). Restore it."
+            )
+
+
+def _prepare_settings(known: Mapping[str, Any]) -> PrepareSettings:
+    values = dict(known)
+    for name in ("start", "end"):
+        values[name] = None if values[name] is None else datetime.fromisoformat(values[name])
+    for name in ("horizons", "ratios"):
+        values[name] = tuple(values[name])
+    return PrepareSettings(**values)
+
+
+def _cv_settings(
+    models: Sequence[str], horizons: Sequence[int], validation: Mapping[str, Any]
+) -> CrossValidateSettings:
+    return CrossValidateSettings(tuple(models), tuple(horizons), ValidationSettings(**validation))
