@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from foldsmith.errors import DataError, FoldsmithError, IntegrityError, MissingE
 from foldsmith.runs.claim import claim, partial_folder
 from foldsmith.runs.ids import new_run_id
 from foldsmith.runs.ledger import Ledger
-from foldsmith.runs.manifest import MANIFEST, Parent, build
+from foldsmith.runs.ledger_file import SCHEMA
+from foldsmith.runs.manifest import MANIFEST, LedgerState, Parent, build
 from foldsmith.runs.store import LISTED, Run, Workspace, ensure_folder, newest_dataset, open_run, published
 
 HOSTILE = [
@@ -81,6 +84,29 @@ def test_a_run_opens_as_it_was_published_and_the_ledger_knows_it(workspace: Work
     (known,) = Ledger(workspace.ledger).manifest_hashes("mine")
     assert len(known) == 64
     assert open_run(workspace.runs, "mine").manifest == run.manifest  # without a ledger
+
+
+def test_a_ledger_that_was_cut_is_given_away_by_the_runs_published_after(workspace: Workspace) -> None:
+    make(workspace, "first")
+    ledger = Ledger(workspace.ledger)
+    ledger.record_tag("first", "good", True)
+    make(workspace, "second", ledger=LedgerState(**ledger.anchor()._asdict()))
+    workspace.open_run(workspace.runs, "second")
+    guards = [name for name in SCHEMA if "TRIGGER" in SCHEMA[name]]
+    drop = ";".join(f"DROP TRIGGER {name}" for name in guards)
+    again = ";".join(SCHEMA[name] for name in guards)
+    with closing(sqlite3.connect(workspace.ledger)) as connection:
+        connection.executescript(f"{drop}; DELETE FROM entries WHERE id > 2; {again}")
+    ledger.check()
+    workspace.open_run(workspace.runs, "first")
+    with pytest.raises(IntegrityError, match="when run second was published are gone or others"):
+        workspace.open_run(workspace.runs, "second")
+    # Elsewhere, where its ledger is not, nothing contradicts it.
+    other = Workspace(workspace.root / "other")
+    other.runs.mkdir(parents=True)
+    shutil.copytree(workspace.runs / "second", other.runs / "second")
+    Ledger(other.ledger).record_tag("x", "y", True)
+    other.open_run(other.runs, "second")
 
 
 @pytest.mark.parametrize("run_id", HOSTILE)
