@@ -32,11 +32,13 @@ class PrepareSettings:
 
     `ratios` are the shares of training, validation and test. `k_up` and `k_down` are barrier widths in multiples
     of the volatility over the horizon, both or neither. `max_bars` overrules the vertical barrier of one horizon.
-    `start` and `end` are instants (UTC); bars with start <= open < end are used.
+    `start` and `end` are instants (UTC); bars with start <= open < end are used. `format` is a key of
+    `foldsmith.market.readers.FORMATS`, None to have it told from the content.
     """
 
     symbol: str
     timeframe: str = "5m"
+    format: str | None = None
     timezone: str | None = None
     stamp: str | None = None
     start: datetime | None = None

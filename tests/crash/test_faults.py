@@ -110,8 +110,8 @@ def _check_and_mend(desk: Desk, phase: Phase, before: Set[str], ended: Ended, co
     folder = desk.folder(phase)
     left = desk.check()
     desk.done("runs", "verify")
-    new = desk.runs().keys() - before
-    assert {desk.runs()[run].manifest.content for run in new} <= {content}
+    new = [run.manifest.content for run_id, run in desk.runs().items() if run_id not in before]
+    assert set(new) <= {content}
     if ended.status == 0:
         assert len(new) == 1
         assert left == []

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.crash.desk import counted
-from tests.crash.zygote import ROOT
+from tests.crash.zygote import ROOT, import_path
 
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.store import Workspace, open_run, published
@@ -39,7 +39,7 @@ def written(tmp_path: Path, each: int, instants: int) -> tuple[Workspace, dict[s
         str(instants),
         str(report),
     ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": import_path()}
     if can_mount(workspace.root, mount):
         paths.append(str(mount))
         bind = 'mount --bind "$1" "$2" && shift 2 && exec "$@"'

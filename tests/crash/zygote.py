@@ -9,12 +9,16 @@ the child's), has its output in files, and ends as any interpreter does, so that
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -23,21 +27,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 180.0
 """No command of these tests may take longer."""
 LIBRARIES = (
-    "foldsmith.cli.main",
-    "foldsmith.report.html",
-    "foldsmith.stages.cross_validate",
-    "foldsmith.stages.evaluate",
-    "foldsmith.stages.plan",
-    "foldsmith.stages.predict",
-    "foldsmith.stages.simulated",
+    "catboost",
     "joblib.externals.loky",
     "lightgbm",
     "matplotlib.figure",
-    "optuna",
+    "optuna.samplers",
     "pandas_market_calendars",
     "sklearn.linear_model",
     "xgboost",
@@ -73,8 +73,9 @@ class Zygote:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **variables},
+            env={**os.environ, "PYTHONPATH": import_path(), "COLUMNS": "200", **variables},
         )
+        self.ask({"poll": 0})  # answered once it is ready
 
     def start(self, words: Sequence[object], *, cwd: Path, **variables: str) -> Child:
         """Start `foldsmith WORDS` in the folder `cwd`."""
@@ -144,13 +145,14 @@ class Child:
         return path.read_text(errors="replace") if path.exists() else ""
 
 
+def import_path() -> str:
+    """PYTHONPATH for a process that imports `tests`."""
+    return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def serve(output: str) -> Mapping[str, Any] | None:
     """Answer requests until there are no more; in a forked child, return the request that it was forked for."""
-    for name in LIBRARIES:
-        importlib.import_module(name)
-    from foldsmith.runs.source import package_versions, source_hash
-
-    source_hash(), package_versions()  # remembered here, or every child takes half a second for them
+    _load()
     answers = os.fdopen(os.dup(1), "w")
     statuses: dict[int, int] = {}
     running: set[int] = set()
@@ -181,6 +183,24 @@ def serve(output: str) -> Mapping[str, Any] | None:
     return None
 
 
+def _load() -> None:
+    """Import all that commands import, and have numba read what it compiled and kept."""
+    import foldsmith
+    from foldsmith.evaluation.bootstrap import interval
+    from foldsmith.runs.source import package_versions, source_hash
+
+    for module in pkgutil.walk_packages(foldsmith.__path__, "foldsmith."):
+        importlib.import_module(module.name)
+    for name in LIBRARIES:
+        with suppress(ImportError):  # an extra may be missing
+            importlib.import_module(name)
+    source_hash(), package_versions()  # remembered from here on, as is what follows
+    P = np.full((8, 3), 1 / 3)
+    interval(np.array([-1, 0, 1, 0, -1, 0, 1, 0]), P, np.arange(8), np.ones(8), P[0], seed=1)
+    gc.collect()
+    gc.freeze()  # or each child copies every page that the collector looks at
+
+
 def _become(request: Mapping[str, Any], output: str) -> None:
     os.setpgid(0, 0)
     os.chdir(request["cwd"])
@@ -206,11 +226,21 @@ def main() -> None:
     foldsmith()
 
 
+def _end(status: int) -> None:
+    """End as an interpreter does, but for taking its memory apart: a forked one would have to copy it first."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 if __name__ == "__main__":
     try:
         main()
-    except SystemExit:
-        raise
+        _end(0)
+    except SystemExit as end:
+        _end(end.code if isinstance(end.code, int) else int(end.code is not None))
     except BaseException:  # noqa: BLE001 - as an interpreter does with what nobody caught
         traceback.print_exc()
-        sys.exit(1)
+        _end(1)

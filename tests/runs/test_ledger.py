@@ -420,11 +420,11 @@ def test_tags_are_those_last_given(path: Path) -> None:
 def test_published_and_removed_are_told_oldest_first(path: Path) -> None:
     ledger = Ledger(path, now=lambda: "now")
     ledger.record_published("b", "cv", "c1", "m1")
-    ledger.record_published("a", "model", "c2", "m2")
+    ledger.record_published("a", "model", "c2", "m2", "elsewhere")
     ledger.record_removed("b", "cv", "c1")
     assert ledger.published() == [
         Published("b", "cv", "c1", "m1", "now"),
-        Published("a", "model", "c2", "m2", "now"),
+        Published("a", "model", "c2", "m2", "now", "elsewhere"),
     ]
     assert ledger.removed() == [Removed("b", "cv", "c1", "now")]
 

@@ -32,7 +32,7 @@ def with_raw(workspace: Workspace) -> str:
 def test_a_chain_goes_back_to_the_raw_file_and_names_each_once(workspace: Workspace) -> None:
     made = Small(workspace)
     found = chain_of(workspace, made.evaluation.name)
-    assert found == [("evaluation", SAME), ("model", SAME), ("dataset", SAME), ("cv", SAME)]
+    assert found == [("evaluation", SAME), ("model", SAME), ("cv", SAME), ("dataset", SAME)]
     assert chain_of(workspace, "base") == [("cv", SAME), ("dataset", SAME)]
     assert chain_of(workspace, with_raw(workspace)) == [("model", SAME), ("dataset", SAME), ("raw", SAME)]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles import retention as oracle
 
@@ -71,6 +71,7 @@ def lineages(draw: st.DrawFn) -> list[Entry]:
     return draw(st.permutations(runs))
 
 
+@settings(max_examples=200)
 @given(lineages(), st.none() | st.integers(0, 3), st.booleans())
 def test_what_is_kept_is_what_the_slow_rule_keeps(
     runs: list[Entry], keep_last: int | None, partial: bool
@@ -78,6 +79,7 @@ def test_what_is_kept_is_what_the_slow_rule_keeps(
     assert kept(runs, keep_last, partial) == oracle.kept(runs, keep_last, partial)
 
 
+@settings(max_examples=200)
 @given(lineages(), st.none() | st.integers(0, 3), st.booleans())
 def test_nothing_that_is_kept_loses_an_ancestor_a_tag_or_its_place(
     runs: list[Entry], keep_last: int | None, partial: bool
@@ -128,3 +130,24 @@ def test_the_reason_is_told_of_each() -> None:
     assert found.pop(live.path) == "process 5 on here makes it"
     assert set(found.values()) == {f"{live.id} (being made) does not say what it was made from"}
     assert len(found) == 4
+
+
+def test_a_run_that_holds_the_same_stands_for_an_origin_that_is_gone() -> None:
+    twins = [entry(number, "dataset", content="same") for number in range(2)]
+    model = entry(5, "model", (Origin("dataset", "gone", "same"),), tags=("good",))
+    assert kept([*twins, model], keep_last=0) == {run.folder for run in (*twins, model)}
+    # The one that is named is enough where it is there.
+    model = entry(5, "model", (origin(twins[0]),), tags=("good",))
+    assert kept([*twins, model], keep_last=0) == {twins[0].folder, model.folder}
+    # One of that name with another content is no origin.
+    model = entry(5, "model", (origin(twins[0])._replace(content="other"),), tags=("good",))
+    assert kept([*twins, model], keep_last=0) == {model.folder}
+
+
+def test_an_unfinished_run_that_cannot_be_gone_on_with_keeps_no_dataset() -> None:
+    data = entry(0, "dataset")
+    dead = entry(1, "cv", None, state=UNFINISHED, content=None)
+    assert kept([data, dead], keep_last=0) == {dead.folder}
+    assert kept([data, dead], keep_last=0, partial=True) == set()
+    resumable = entry(1, "cv", (origin(data),), state=UNFINISHED, content=None)
+    assert kept([data, resumable], keep_last=0) == {data.folder, resumable.folder}

@@ -88,8 +88,10 @@ def test_each_flag_of_a_list_chooses(kept: Kept, tmp_path: Path, words: list[str
     other = Desk(tmp_path)
     assert len(ids(other, *words, "--workspace", "desk")) == 5
     desk.cv("--models", "logistic", "--output-dir", "mine", "--output-name", "far")
+    assert "far" in ids(desk, *words)  # the ledger says where it was put
+    (desk.path / "mine").rename(desk.path / "moved")
     assert "far" not in ids(desk, *words)
-    assert "far" in ids(desk, *words, "--also", "mine")
+    assert "far" in ids(desk, *words, "--also", "moved")
     for flag in (["--since", "soon"], ["--also", "nowhere"], ["--workspace", "nowhere"]):
         assert flag[1] in desk.denied(*words, *flag)
     for flag in (["--kind", "x"], ["--sort", "x"], ["--horizon", "x"]):
@@ -185,13 +187,13 @@ def test_show_says_what_a_run_is(kept: Kept, tmp_path: Path) -> None:
         assert Manifest.model_validate_json(json.dumps(shown)).id == run_id
         text = other.call("runs", "show", run_id, *there).stdout
         assert shown["content"] in text
-        assert "the code of now" in text
+        assert "(unchanged since)" in text
     text = other.call("runs", "show", "base", *there).stdout
     assert f"made from   dataset {kept.dataset}" in text
     assert "validation.n_splits 2" in text
     assert "logistic h5 out of fold: log_loss " in text
-    assert "validation: direction_auc " in other.call("runs", "show", kept.model, *there).stdout
-    assert "validation trading: net " in other.call("runs", "show", kept.look, *there).stdout
+    assert "validation: log_loss " in other.call("runs", "show", kept.model, *there).stdout
+    assert "validation trading: trades " in other.call("runs", "show", kept.look, *there).stdout
     desk = kept.copy(tmp_path)
     desk.call("runs", "tag", "base", "good")
     assert "tags        good" in desk.call("runs", "show", "base").stdout
@@ -228,7 +230,8 @@ def test_compare_puts_what_differs_side_by_side(kept: Kept, tmp_path: Path) -> N
     assert found["scores"]["lightgbm h5 out of fold: log_loss"] == results
     text = desk.call(*words).stdout
     assert "validation.seed  42  5" in text
-    assert f"lightgbm h5 out of fold: log_loss              {results[0]:.4f}  {results[1]:.4f}" in text
+    (line,) = (line for line in text.splitlines() if "lightgbm h5 out of fold: log_loss " in line)
+    assert line.split()[-2:] == [f"{result:.4f}" for result in results]
     same = desk.call("runs", "compare", kept.model, kept.model).stdout
     assert "the same content" in same
     assert "parameters: the same" in same
@@ -318,7 +321,9 @@ def retyped(desk: Desk, words: list[str]) -> str:
     name = {"run_cv.py": "cv", "train_model.py": "train", "evaluate_model.py": "evaluate"}[
         Path(words[1]).name
     ]
-    return desk.call(name, *words[2:]).stdout
+    # Workers of this process live in the folder that was current when they were first made.
+    alone = ["--workers", "1"] if "--n-splits" in words else []
+    return desk.call(name, *words[2:], *alone).stdout
 
 
 def content_of(desk: Desk, run_id: str) -> str:
@@ -348,6 +353,7 @@ def test_explain_goes_back_to_the_raw_file_and_its_commands_make_the_runs_again(
     shown = Path(value(retyped(desk, again["again"]), "Evaluation saved to"))
     assert read(desk.path / shown).content == again["content"]
     assert text.count("now         unchanged") == 3
+    assert text.count("made with   code, packages and machine as above") == 2
     assert text.splitlines()[-1].endswith(f"foldsmith runs reproduce {kept.look}")
 
 
@@ -361,37 +367,34 @@ def test_explain_goes_back_to_the_raw_file_and_its_commands_make_the_runs_again(
         ["--model", "voting", "--horizon", 5, "--stacking-data", "base"],
     ],
 )  # fmt: skip
-def test_a_model_is_made_again_by_the_command_of_explain(tiny: Desk, words: list[object]) -> None:
-    made = tiny.train(*words)
-    again = json.loads(tiny.call("runs", "explain", made.id, "--json").stdout)["chain"][0]["again"]
-    assert content_of(tiny, value(retyped(tiny, again), "Run ID")) == made.content
+def test_a_model_is_made_again_by_the_command_of_explain(
+    kept: Kept, tmp_path: Path, words: list[object]
+) -> None:
+    desk = kept.copy(tmp_path)
+    made = desk.train(*words)
+    again = json.loads(desk.call("runs", "explain", made.id, "--json").stdout)["chain"][0]["again"]
+    assert content_of(desk, value(retyped(desk, again), "Run ID")) == made.content
 
 
-def test_hyperparameters_of_a_config_file_are_shown_to_be_written_again(tiny: Desk, tmp_path: Path) -> None:
+def test_hyperparameters_of_a_config_file_are_shown_to_be_written_again(kept: Kept, tmp_path: Path) -> None:
+    desk = kept.copy(tmp_path)
     (tmp_path / "mine.toml").write_text("[params]\nnum_leaves = 7\nlearning_rate = 0.3\n")
-    made = tiny.train("--model", "lightgbm", "--horizon", 5, "--config", tmp_path / "mine.toml")
-    shown = json.loads(tiny.call("runs", "explain", made.id, "--json").stdout)["chain"][0]
+    made = desk.train("--model", "lightgbm", "--horizon", 5, "--config", tmp_path / "mine.toml")
+    shown = json.loads(desk.call("runs", "explain", made.id, "--json").stdout)["chain"][0]
     assert shown["again"][shown["again"].index("--config") + 1] == "PARAMS.toml"
-    assert "    num_leaves = 7" in tiny.call("runs", "explain", made.id).stdout
-    (tiny.path / "PARAMS.toml").write_text(shown["config"])
-    try:
-        assert content_of(tiny, value(retyped(tiny, shown["again"]), "Run ID")) == made.content
-    finally:
-        (tiny.path / "PARAMS.toml").unlink()
+    assert "    num_leaves = 7" in desk.call("runs", "explain", made.id).stdout
+    (desk.path / "PARAMS.toml").write_text(shown["config"])
+    assert content_of(desk, value(retyped(desk, shown["again"]), "Run ID")) == made.content
 
 
-def test_a_dataset_with_every_flag_is_made_again(tiny: Desk) -> None:
-    made = tiny.dataset(
+def test_a_dataset_with_every_flag_is_made_again(kept: Kept, tmp_path: Path) -> None:
+    desk = kept.copy(tmp_path)
+    made = desk.dataset(
         "--timeframe", "15m", "--start", "2022-01-04", "--end", "2022-01-27T22:00", "--k-up", 1.5, "--k-down", 0.5,
         "--max-bars", 8, "--train-ratio", 0.6, "--val-ratio", 0.2, "--test-ratio", 0.2,
     )  # fmt: skip
-    try:
-        again = json.loads(tiny.call("runs", "explain", made.id, "--json").stdout)["chain"][0]["again"]
-        twin = value(retyped(tiny, again), "Dataset ID")
-        assert content_of(tiny, twin) == made.content
-        shutil.rmtree(tiny.path / "data" / "datasets" / twin)
-    finally:
-        shutil.rmtree(tiny.path / "data" / "datasets" / made.id)
+    again = json.loads(desk.call("runs", "explain", made.id, "--json").stdout)["chain"][0]["again"]
+    assert content_of(desk, value(retyped(desk, again), "Dataset ID")) == made.content
 
 
 def test_explain_says_plainly_what_is_gone_or_another_now(kept: Kept, tmp_path: Path) -> None:
@@ -414,6 +417,7 @@ def test_explain_says_plainly_what_is_gone_or_another_now(kept: Kept, tmp_path: 
     found = desk.call("runs", "explain", kept.stacked, "--also", "mine").stdout
     assert "now         unchanged" in found
     assert "--phase3-output mine" in found
+    assert found.endswith(f"foldsmith runs reproduce {kept.stacked} --also mine\n")
 
 
 # --- clean --------------------------------------------------------------------------------------------------------
@@ -456,9 +460,10 @@ def test_each_flag_of_clean_widens_what_may_go(kept: Kept, tmp_path: Path, words
     assert desk.everything() == before
     assert "least is 0" in desk.denied(*words, "--keep-last", -1)
     # Models in a folder of one's own keep what they were made from.
-    far = desk.train("--model", "logistic", "--horizon", 5, "--output-dir", "mine")
+    far = desk.train("--model", "logistic", "--horizon", 5, "--output-dir", "made")
+    (desk.path / "made").rename(desk.path / "mine")
     said = desk.call(*words, "--keep-last", 0).stdout
-    assert f"1 published runs are in no folder that was looked at ({far.id})" in said
+    assert f"note: published, and in no folder that was looked at: {far.id}; what" in said
     assert [entry["run_id"] for entry in plan("--gone")["enter_as_removed"]] == [far.id]
     assert kept.dataset not in [
         run["id"] for run in plan("--keep-last", 0, "--also", desk.path / "mine")["remove"]
@@ -466,7 +471,7 @@ def test_each_flag_of_clean_widens_what_may_go(kept: Kept, tmp_path: Path, words
     desk.call("runs", "tag", kept.stacked, "final")
     done = desk.call(*words, "--keep-last", 0, "--yes", "--also", "mine").stdout
     assert f"keep     model       experiments/runs/{kept.stacked}: tagged final" in done
-    assert "MiB freed" in done
+    assert "iB freed" in done
     assert ids(desk, "runs", "list") == [kept.stacked, "base", kept.dataset]
     assert desk.call("runs", "verify", "--also", "mine").stdout.count(": whole") == 5
 
@@ -503,7 +508,7 @@ def test_at_a_terminal_clean_asks(
 
     monkeypatch.setattr("foldsmith.cli.runs.click.confirm", confirm)
     desk.call("runs", "clean", "--partial")
-    assert asked == ["Remove 1 runs and free about 0.0 MiB?"]
+    assert [text.split(" about ")[0] for text in asked] == ["Do it, and free"]
     assert [name for name in ids(desk, "runs", "list") if name == "dead"] == left
 
 

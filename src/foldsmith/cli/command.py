@@ -59,6 +59,13 @@ workspace_option = click.option(
     help="Folder that holds data/ and experiments/.  [default: the current folder]",
 )
 
+format_option = click.option(
+    "--format",
+    "file_format",
+    metavar="NAME",
+    help="Format of the raw bars, such as ninjatrader; docs/data.md lists them.  [default: told from the content]",
+)
+
 
 def say(text: str) -> None:
     """One line of progress."""

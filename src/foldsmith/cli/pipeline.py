@@ -10,6 +10,7 @@ import click
 
 from foldsmith.cli.command import (
     Command,
+    format_option,
     instrument_of,
     open_workspace,
     provenance,
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
     from foldsmith.runs.store import Workspace
 
 timezone_option = click.option(
-    "--timezone", help="Zone of the file's clock, such as America/Chicago.  [default: UTC]"
+    "--timezone", help="Zone of the file's clock, such as America/Chicago.  [default: the format's, else UTC]"
 )
 stamp_option = click.option(
     "--stamp",
     type=click.Choice(["open", "close"]),
-    help="End of the bar that its time stands for.  [default: open]",
+    help="End of the bar that its time stands for.  [default: the format's, else open]",
 )
 
 
@@ -49,6 +50,7 @@ def pipeline() -> None:
 @pipeline.command(cls=Command)
 @click.option("--symbols", required=True, help="Symbols with a file in data/raw, such as MES,CL, or all.")
 @click.option("--timeframe", default="5m", show_default=True, help="Length of a bar, such as 5m, 15m, 1h.")
+@format_option
 @timezone_option
 @stamp_option
 @click.option("--start", help="First instant to use (UTC), such as 2024-01-31.")
@@ -120,6 +122,7 @@ def settings_of(symbol: str, flags: dict[str, Any]) -> PrepareSettings:
     return PrepareSettings(
         symbol=symbol,
         timeframe=flags["timeframe"],
+        format=flags["file_format"],
         timezone=flags["timezone"],
         stamp=flags["stamp"],
         start=None if flags["start"] is None else parse_instant(flags["start"], "--start"),
@@ -173,10 +176,13 @@ def status(workspace_dir: Path) -> None:
     show_default=True,
     help="Symbols with a file in data/raw, such as MES,CL, or all.",
 )
+@format_option
 @timezone_option
 @stamp_option
 @workspace_option
-def validate(symbols: str, timezone: str | None, stamp: str | None, workspace_dir: Path) -> None:
+def validate(
+    symbols: str, file_format: str | None, timezone: str | None, stamp: str | None, workspace_dir: Path
+) -> None:
     """Read and clean raw bars as `run` would, and verify the datasets made from them; nothing is written."""
     from foldsmith.runs.registry import DAMAGED, FINISHED, Place, read_registry
     from foldsmith.runs.verification import problems_of_run
@@ -187,7 +193,8 @@ def validate(symbols: str, timezone: str | None, stamp: str | None, workspace_di
     wanted = _symbols(workspace, symbols)
     for symbol in wanted:
         try:
-            check_raw(raw_file(workspace, symbol), instrument_of(workspace, symbol), timezone, stamp, say)
+            path, instrument = raw_file(workspace, symbol), instrument_of(workspace, symbol)
+            check_raw(path, instrument, file_format, timezone, stamp, say)
         except FoldsmithError as error:
             wrong.append(symbol)
             click.echo(f"error: {symbol}: {error}", err=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from foldsmith.cli.command import Command, open_workspace, say, workspace_option
+from foldsmith.cli.command import Command, format_option, open_workspace, say, workspace_option
 from foldsmith.errors import SettingError, TakenError
 
 ENDINGS = (".parquet", ".csv")
@@ -15,8 +15,9 @@ ENDINGS = (".parquet", ".csv")
 @click.command(cls=Command)
 @click.option("--run-id", required=True, help="Run id of a trained model.")
 @click.option(
-    "--bars", required=True, type=click.Path(path_type=Path), help="Bars as in data/raw: CSV or Parquet."
+    "--bars", required=True, type=click.Path(path_type=Path), help="Bars as in data/raw: a file or a folder."
 )
+@format_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -26,7 +27,14 @@ ENDINGS = (".parquet", ".csv")
     "--runs-dir", type=click.Path(path_type=Path), help="Where models lie.  [default: experiments/runs]"
 )
 @workspace_option
-def predict(run_id: str, bars: Path, output: Path | None, runs_dir: Path | None, workspace_dir: Path) -> None:
+def predict(
+    run_id: str,
+    bars: Path,
+    file_format: str | None,
+    output: Path | None,
+    runs_dir: Path | None,
+    workspace_dir: Path,
+) -> None:
     """Predict bars from a trained model's run folder alone; one row for each bar with all features known."""
     if output is not None and output.suffix not in ENDINGS:
         raise SettingError(f"--output {output} has an unknown ending; there are {' and '.join(ENDINGS)}.")
@@ -38,7 +46,7 @@ def predict(run_id: str, bars: Path, output: Path | None, runs_dir: Path | None,
     from foldsmith.stages.predict import as_csv, as_parquet, predict_bars
 
     model = open_model(workspace, run_id, workspace.runs if runs_dir is None else runs_dir)
-    found = predict_bars(model, bars)
+    found = predict_bars(model, bars, file_format)
     if output is None:
         click.echo(as_csv(found), nl=False)
         return

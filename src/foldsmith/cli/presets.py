@@ -27,7 +27,7 @@ PRESETS: dict[str, dict[str, str]] = {
 """Flags of `pipeline run` by name, without their dashes."""
 
 ALLOWED = (
-    "timeframe", "timezone", "stamp", "start", "end", "horizons", "train-ratio", "val-ratio", "test-ratio",
+    "timeframe", "format", "timezone", "stamp", "start", "end", "horizons", "train-ratio", "val-ratio", "test-ratio",
     "k-up", "k-down", "max-bars",
 )  # fmt: skip
 

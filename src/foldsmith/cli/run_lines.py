@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ SHORT = 12
 """Digits of a hash that are shown."""
 NAMED = 10
 """How many runs a message names."""
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def listed(runs: Sequence[Entry]) -> Iterator[str]:
@@ -71,8 +73,12 @@ def shown(run: Run, tags: Sequence[str], size: int) -> Iterator[str]:
         yield f"  holds       {_short(known.extra)}"
     yield from _made_with(known)
     yield f"  files       {len(known.files)}, {bytes_of(size)}"
+    rows: dict[str, list[str]] = {}
     for name, value in scores_of(run).items():
-        yield f"  {name} {_number(value)}"
+        where, _, score = name.rpartition(": ")
+        rows.setdefault(where, []).append(f"{score} {_number(value)}")
+    for where, scores in rows.items():
+        yield f"  {f'{where}: ' if where else ''}{', '.join(scores)}"
 
 
 def compared(found: Mapping[str, Any]) -> Iterator[str]:
@@ -101,6 +107,7 @@ def explained(
     chain: Sequence[Link], commands: Mapping[str, tuple[str, str | None, str | None]]
 ) -> Iterator[str]:
     """A chain back to the raw file; `commands` by run id: what was typed, what to type again, its config file."""
+    above: Manifest | None = None
     for link in chain:
         mark = "" if link is chain[0] else "made from "
         yield f"{mark}{link.named.kind} {link.named.id}"
@@ -112,7 +119,12 @@ def explained(
         known = link.manifest
         yield f"  folder      {link.path}"
         yield f"  parameters  {_parameters(known)}"
-        yield from _made_with(known)
+        yield from (
+            ["  made with   code, packages and machine as above"]
+            if _alike(known, above)
+            else _made_with(known)
+        )
+        above = known
         was, now, config = commands[known.id]
         yield f"  typed       {was}"
         yield f"  again       {now or 'its manifest does not say enough to type it again'}"
@@ -138,22 +150,22 @@ def planned(plan: CleanPlan) -> Iterator[str]:
         names = [entry.run_id for entry in plan.not_found]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         yield (
-            f"note: {len(names)} published runs are in no folder that was looked at ({', '.join(names[:NAMED])}{more});"
-            " what they were made from is not known and not kept for them. Name their folders with --also, or, if they "
-            "were deleted on purpose, enter that with --gone."
+            f"note: published, and in no folder that was looked at: {', '.join(names[:NAMED])}{more}; what they were "
+            "made from is not known and not kept for them. Name their folders with --also, or, if they were deleted on "
+            "purpose, enter that with --gone."
         )
 
 
 def bytes_of(size: int) -> str:
     """A number of bytes for a reader."""
-    return f"{size / 2**20:,.1f} MiB"
+    return f"{size / 2**20:,.1f} MiB" if size >= 2**20 else f"{size / 2**10:,.1f} KiB"
 
 
 def _made_with(known: Manifest) -> Iterator[str]:
     from foldsmith.runs.lineage import changed_packages
     from foldsmith.runs.source import source_hash
 
-    same = "the code of now" if known.code.source == source_hash() else "other code than now"
+    same = "unchanged since" if known.code.source == source_hash() else "changed since"
     yield f"  code        {known.code.version}, source {known.code.source[:SHORT]} ({same})"
     now = changed_packages(known)
     packages = []
@@ -163,6 +175,15 @@ def _made_with(known: Manifest) -> Iterator[str]:
         )
     yield f"  packages    {', '.join(packages)}"
     yield f"  machine     {known.platform}, Python {known.python}"
+
+
+def _alike(one: Manifest, two: Manifest | None) -> bool:
+    """Whether two runs were made with the same code, packages and machine."""
+    if two is None:
+        return False
+    return (one.code, one.packages, one.platform, one.python) == (
+        two.code, two.packages, two.platform, two.python,
+    )  # fmt: skip
 
 
 def _parameters(known: Manifest) -> str:
@@ -188,6 +209,8 @@ def _joined(values: Sequence[Any]) -> str:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, str) and _HASH.fullmatch(value):
+        return value[:SHORT]
     return f"{value:.4f}" if isinstance(value, float) else _plain(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -86,7 +87,8 @@ def print_runs(registry: Registry, wanted: Wanted, sort: str, as_json: bool) -> 
 
     chosen = ordered(filter(wanted, registry.entries), sort)
     if as_json:
-        _print_json([run.as_dict() for run in chosen])
+        # A line a run: indented JSON of thousands takes seconds.
+        say("[" + ",\n ".join(json.dumps(run.as_dict(), ensure_ascii=False) for run in chosen) + "]")
     elif not registry.entries:
         say("no run is there yet; begin with: ./pipeline run --symbols SYMBOL")
     elif not chosen:
@@ -206,7 +208,9 @@ def explain(run_id: str, as_json: bool, workspace_dir: Path, also: Sequence[Path
         folders["model"] = chain[0].path.parents[2]
     known = [link.manifest for link in chain if link.manifest is not None]
     words = {manifest.id: again(manifest, folders, workspace) for manifest in known}
-    reproduce = quoted(["foldsmith", "runs", "reproduce", run_id])
+    places = [] if workspace_dir == Path() else ["--workspace", str(workspace_dir)]
+    places += [word for folder in also for word in ("--also", str(folder))]
+    reproduce = quoted(["foldsmith", "runs", "reproduce", run_id, *places])
     if as_json:
         details = [
             link.as_dict()
@@ -222,9 +226,8 @@ def explain(run_id: str, as_json: bool, workspace_dir: Path, also: Sequence[Path
     commands = {}
     for manifest in known:
         now = words[manifest.id]
-        commands[manifest.id] = (
-            quoted(typed(manifest)), None if now is None else quoted(now), config(manifest)
-        )  # fmt: skip
+        line = None if now is None else quoted(now)
+        commands[manifest.id] = (quoted(typed(manifest)), line, config(manifest))
     for line in explained(chain, commands):
         say(line)
     say(f"Make it again and compare the hashes: {reproduce}")
@@ -310,9 +313,7 @@ def _is_confirmed(yes: bool, as_json: bool, plan: CleanPlan) -> bool:
 
     if yes or as_json or not sys.stdin.isatty():
         return yes
-    return click.confirm(
-        f"Remove {len(plan.runs)} runs and free about {bytes_of(plan.bytes)}?", default=False
-    )
+    return click.confirm(f"Do it, and free about {bytes_of(plan.bytes)}?", default=False)
 
 
 def _say_beside(as_json: bool, text: str) -> None:

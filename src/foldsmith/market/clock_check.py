@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 
 from foldsmith.errors import DataError
@@ -24,7 +26,8 @@ def check_clock(instants: Instants, length: int, schedule: Schedule) -> None:
     """Raise DataError if bars (sorted opens) fit the sessions badly and another clock would fit well.
 
     Three mistakes are looked for: no bar inside any session; a clock that is whole hours off, through the
-    year or in the part of it with or without daylight saving; stamps at the other end of the bar.
+    year or in the part of it with or without daylight saving, the market's or Europe's; stamps at the
+    other end of the bar.
     """
     inside = schedule.locate(instants) >= 0
     if not inside.any():
@@ -40,9 +43,13 @@ def check_clock(instants: Instants, length: int, schedule: Schedule) -> None:
 
 def _check_hours(instants: Instants, inside: np.ndarray, schedule: Schedule) -> None:
     """A part of the year whose stray bars mostly vanish under a shift by whole hours."""
-    summer = _summer(instants, schedule)
-    parts = ((summer, " in summer"), (~summer, " in winter"))
-    for part, words in ((summer, ""),) if summer.all() else parts:
+    summer, european = _summer(instants, schedule), _european_summer(instants)
+    for part, words in (
+        (summer, " in summer"),
+        (~summer, " in winter"),
+        (european, " in European summer"),
+        (~european, " in European winter"),
+    ):
         strays = part & ~inside
         count = int(part.sum())
         # One wrong holiday in the calendar is no wrong clock: strays on several days are.
@@ -57,10 +64,10 @@ def _check_hours(instants: Instants, inside: np.ndarray, schedule: Schedule) -> 
         best = min(range(len(shifts)), key=lambda i: (round(left[i], 4), abs(shifts[i])))
         if left[best] <= _EXPLAINED * now:
             raise DataError(
-                f"{now:.1%} of the bars{words} lie outside the sessions of {schedule.calendar} (the first at "
-                f"{iso(int(instants[strays][0]))}); with the clock moved by {shifts[best]:+d} h only "
-                f"{left[best]:.1%} would. The times are likely in another zone than taken: say --timezone, "
-                "such as America/Chicago; or the instrument has another calendar."
+                f"{now:.1%} of the bars{'' if part.all() else words} lie outside the sessions of "
+                f"{schedule.calendar} (the first at {iso(int(instants[strays][0]))}); with the clock moved by "
+                f"{shifts[best]:+d} h only {left[best]:.1%} would. The times are likely in another zone than "
+                "taken: say --timezone, such as America/Chicago; or the instrument has another calendar."
             )
 
 
@@ -70,6 +77,18 @@ def _summer(instants: Instants, schedule: Schedule) -> np.ndarray:
     summer = hour == hour.min()
     session = np.maximum(np.searchsorted(schedule.open, instants, side="right") - 1, 0)
     return np.asarray(summer[session], dtype=np.bool_)
+
+
+def _european_summer(instants: Instants) -> np.ndarray:
+    """Which bars fall into Europe's summer time: between the last Sundays of March and October, 1:00 UTC."""
+    years = [datetime.fromtimestamp(instants[end] / 1e6, UTC).year for end in (0, -1)]
+    changes = [_last_sunday(year, month) for year in range(years[0], years[1] + 1) for month in (3, 10)]
+    return np.asarray(np.searchsorted(changes, instants, side="right") % 2 == 1, dtype=np.bool_)
+
+
+def _last_sunday(year: int, month: int) -> int:
+    last = datetime(year, month, 31, 1, tzinfo=UTC)
+    return round((last - timedelta(days=last.isoweekday() % 7)).timestamp()) * 1_000_000
 
 
 def _check_stamp(instants: Instants, length: int, schedule: Schedule) -> None:

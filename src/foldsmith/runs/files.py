@@ -163,6 +163,17 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hash_raw(path: Path) -> str:
+    """SHA-256 of a file as of `hash_file`; of a folder, that of the names and hashes of the files in it."""
+    if not path.is_dir():
+        return hash_file(path)
+    whole = hashlib.sha256()
+    for item in sorted(path.iterdir()):
+        if item.is_file() and not item.name.startswith("."):
+            whole.update(f"{item.name}\0{hash_file(item)}\n".encode(errors="surrogateescape"))
+    return whole.hexdigest()
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):

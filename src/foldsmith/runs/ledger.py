@@ -54,13 +54,17 @@ class Look(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A run that was published: `manifest` is the SHA-256 of its manifest.json; `at` as in Look."""
+    """A run that was published: `manifest` is the SHA-256 of its manifest.json; `at` as in Look.
+
+    folder : where it was put, if not in one of the workspace's own folders; relative to the workspace if inside.
+    """
 
     run_id: str
     kind: str
     content: str
     manifest: str
     at: str
+    folder: str = ""
 
 
 class Removed(NamedTuple):
@@ -145,9 +149,12 @@ class Ledger:
         every = [Look(**entry) for entry in self._entries("look")]
         return [look for look in every if all(v in (None, getattr(look, name)) for name, v in wanted.items())]
 
-    def record_published(self, run_id: str, kind: str, content: str, manifest_sha256: str) -> None:
-        """Enter a run that is about to become visible, with the hash of its manifest.json."""
-        self._enter("published", run_id, {"kind": kind, "content": content, "manifest": manifest_sha256})
+    def record_published(
+        self, run_id: str, kind: str, content: str, manifest_sha256: str, folder: str = ""
+    ) -> None:
+        """Enter a run that is about to become visible, with the hash of its manifest.json; folder as in Published."""
+        entry = {"kind": kind, "content": content, "manifest": manifest_sha256}
+        self._enter("published", run_id, entry | ({"folder": folder} if folder else {}))
 
     def published(self) -> list[Published]:
         """Every run that was ever published, oldest first; one killed just before its rename is among them."""

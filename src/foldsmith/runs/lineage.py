@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from foldsmith.errors import FoldsmithError
+from foldsmith.runs.files import hash_raw
 from foldsmith.runs.ledger import Ledger
-from foldsmith.runs.manifest import Manifest, hash_file
-from foldsmith.runs.registry import DAMAGED, FINISHED, Entry, Origin, places, read_registry
+from foldsmith.runs.manifest import Manifest
+from foldsmith.runs.registry import DAMAGED, FINISHED, KINDS, Entry, Origin, places, read_registry
 from foldsmith.runs.source import package_versions, source_hash
 from foldsmith.runs.store import Run, Workspace
 
@@ -84,13 +85,15 @@ def trace(workspace: Workspace, run: Run, also: Sequence[Path] = ()) -> list[Lin
                 raw.append(_raw_link(workspace, origin))
             else:
                 chain.append(_run_link(workspace, registry.entries, origin))
+    # A dataset is a parent of all that follows from it: after them all, it reads as the way back.
+    chain[1:] = sorted(chain[1:], key=lambda link: KINDS.index(link.named.kind), reverse=True)
     return chain + raw
 
 
 def _raw_link(workspace: Workspace, origin: Origin) -> Link:
     path = workspace.raw / Path(origin.id).name
     try:
-        found = hash_file(path)
+        found = hash_raw(path)
     except FileNotFoundError:
         return Link(origin, GONE, f"{path} is not there")
     except (FoldsmithError, OSError) as error:

@@ -159,7 +159,10 @@ class Registry:
 
 
 def places(workspace: Workspace, also: Sequence[Path] = ()) -> list[Place]:
-    """The workspace's folders of runs, and others that the user names; SettingError for one that is no folder."""
+    """The workspace's folders of runs, others that the ledger has entries of, and those that the user names.
+
+    Raises SettingError for one that is named and no folder; others that are gone are left out.
+    """
     found = [
         Place(workspace.datasets, "dataset"),
         Place(workspace.stacking, "cv"),
@@ -168,7 +171,11 @@ def places(workspace: Workspace, also: Sequence[Path] = ()) -> list[Place]:
     for folder in also:
         if not folder.is_dir():
             raise SettingError(f"--also {folder} is no folder; name one that holds runs, or leave it out.")
-        if all(folder.resolve() != place.folder.resolve() for place in found):
+    entered: list[Path] = []
+    with suppress(FoldsmithError):  # a ledger that cannot be asked is told by those who list
+        entered = [workspace.root / run.folder for run in Ledger(workspace.ledger).published() if run.folder]
+    for folder in dict.fromkeys([*also, *entered]):
+        if folder.is_dir() and all(folder.resolve() != place.folder.resolve() for place in found):
             found.append(Place(folder))
     return found
 
@@ -423,8 +430,8 @@ def _time_in(run_id: str) -> datetime | None:
         return None
     text = made["time"]
     parts = (text[:4], text[4:6], text[6:8], text[9:11], text[11:13], text[13:15], text[16:])
+    year, month, day, hour, minute, second, microsecond = map(int, parts)
     try:
-        year, month, day, *rest = map(int, parts)
-        return datetime(year, month, day, *rest, tzinfo=UTC)
+        return datetime(year, month, day, hour, minute, second, microsecond, tzinfo=UTC)
     except ValueError:
         return None

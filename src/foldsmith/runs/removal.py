@@ -246,15 +246,13 @@ def _delete(path: Path) -> None:
 def _rubbish(workspace: Workspace, now: float) -> Iterator[Rubbish]:
     """What killed processes left: folders set aside to be deleted, files that were being written."""
     root = workspace.root.resolve()
-    waiting = [workspace.ledger.parent, workspace.datasets, workspace.stacking]
+    starts = (workspace.ledger.parent, workspace.datasets, workspace.stacking)
+    waiting = [str(folder) for folder in starts if folder.is_dir() and folder.resolve().is_relative_to(root)]
     while waiting:
-        folder = waiting.pop()
-        if not folder.is_dir() or not folder.resolve().is_relative_to(root):
-            continue
-        for entry in os.scandir(folder):
+        for entry in os.scandir(waiting.pop()):
             if not entry.name.startswith("."):
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(Path(entry.path))
+                    waiting.append(entry.path)
             elif _is_abandoned(entry, now) or _is_half_written(entry, now):
                 yield Rubbish(Path(entry.path), _size(Path(entry.path)))
 

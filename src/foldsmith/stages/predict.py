@@ -19,7 +19,7 @@ from foldsmith.stages.prepare import market_bars
 from foldsmith.stages.recipe import Recipe
 
 
-def predict_bars(model: Run, bars: Path) -> pl.DataFrame:
+def predict_bars(model: Run, bars: Path, file_format: str | None = None) -> pl.DataFrame:
     """One row for each bar whose features are all known: datetime (decision time, UTC), probabilities, signal.
 
     The bars are read, cleaned, resampled and turned into features by the model's own recipe, so that each row
@@ -27,7 +27,13 @@ def predict_bars(model: Run, bars: Path) -> pl.DataFrame:
     """
     model.verify([f"model/{RECIPE}"])
     recipe = Recipe.read(model.path / "model" / RECIPE)
-    raw = read_bars(bars, timezone=recipe.timezone, stamp=recipe.stamp)
+    raw = read_bars(
+        bars,
+        file_format=file_format,
+        timezone=recipe.timezone,
+        stamp=recipe.stamp,
+        symbol=recipe.symbol,
+    )
     market = market_bars(raw.frame, recipe.instrument, recipe.bar_microseconds)
     over = as_instants(market.base["close_time"])[-1] >= market.closes
     matrix = feature_matrix(compute_features(market.bars), recipe.features)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -22,7 +21,7 @@ from foldsmith.labels.barrier_tuning import choose_barriers
 from foldsmith.labels.triple_barrier import Barriers, triple_barrier, volatility
 from foldsmith.market.clean import clean
 from foldsmith.market.instruments import Instrument
-from foldsmith.market.readers import RawBars, read_bars
+from foldsmith.market.readers import ENDINGS, RawBars, read_bars
 from foldsmith.market.resample import minute_ranges, parse_timeframe, resample
 from foldsmith.market.rolls import mark_blocks
 from foldsmith.market.sessions import Schedule, schedule
@@ -33,7 +32,6 @@ from foldsmith.stages.recipe import HorizonRecipe, Recipe
 from foldsmith.stages.tables import write_table
 from foldsmith.validation.tune import COMPLETE, Trial
 
-RAW_ENDINGS = (".parquet", ".csv", ".csv.gz")
 LABELLING = "labels"
 """What stands in the ledger for the model of a trial of label settings; its fingerprint is the raw file's hash."""
 SIMULATION_KEY = "foldsmith_simulation"
@@ -61,9 +59,10 @@ class MarketBars:
 
 
 def raw_file(workspace: Workspace, symbol: str) -> Path:
-    """The raw bars of a symbol, or MissingError naming what was looked for and what is there."""
-    found = [workspace.raw / f"{symbol}_1m{ending}" for ending in RAW_ENDINGS]
-    there = [path for path in found if path.is_file()]
+    """The file or folder of a symbol's raw bars, or MissingError naming what was looked for and what is there."""
+    found = [workspace.raw / f"{symbol}_1m{ending}" for ending in ENDINGS]
+    folder = workspace.raw / f"{symbol}_1m"
+    there = [path for path in found if path.is_file()] + ([folder] if folder.is_dir() else [])
     if len(there) == 1:
         return there[0]
     if there:
@@ -71,9 +70,9 @@ def raw_file(workspace: Workspace, symbol: str) -> Path:
         raise DataError(
             f"{workspace.raw} holds {names}; keep the one to use, so that there is no doubt which."
         )
-    others = sorted(path.name for path in workspace.raw.glob("*_1m.*")) if workspace.raw.is_dir() else []
+    others = sorted(path.name for path in workspace.raw.glob("*_1m*")) if workspace.raw.is_dir() else []
     raise MissingError(
-        f"no raw bars of {symbol}: {found[0]} is not there (nor {', '.join(path.suffix for path in found[1:])}). "
+        f"no raw bars of {symbol}: {found[0]} is not there (nor {', '.join(ENDINGS[1:])}, nor a folder {folder.name}). "
         + (
             f"There are: {', '.join(others)}."
             if others
@@ -83,13 +82,14 @@ def raw_file(workspace: Workspace, symbol: str) -> Path:
 
 
 def raw_symbols(workspace: Workspace) -> list[str]:
-    """Symbols with a file of raw bars, in order."""
+    """Symbols with a file or a folder of raw bars, in order."""
     if not workspace.raw.is_dir():
         return []
     names = {
-        path.name.split("_1m.")[0] for path in workspace.raw.glob("*_1m.*") if path.name.endswith(RAW_ENDINGS)
+        path.name.split("_1m.")[0] for path in workspace.raw.glob("*_1m.*") if path.name.endswith(ENDINGS)
     }
-    return sorted(names)
+    folders = {path.name.removesuffix("_1m") for path in workspace.raw.glob("*_1m") if path.is_dir()}
+    return sorted(names | folders)
 
 
 def market_bars(
@@ -154,10 +154,16 @@ def prepare(
 ) -> Run:
     """Make and publish the dataset of one symbol in `folder` (the workspace's datasets unless given)."""
     path = raw_file(workspace, settings.symbol)
-    before = path.stat()
+    before = _state(path)
     bar_microseconds = parse_timeframe(settings.timeframe)
     with publishing(workspace.datasets if folder is None else folder, "dataset", provenance) as run:
-        raw = read_bars(path, timezone=settings.timezone, stamp=settings.stamp)
+        raw = read_bars(
+            path,
+            file_format=settings.format,
+            timezone=settings.timezone,
+            stamp=settings.stamp,
+            symbol=settings.symbol,
+        )
         say(f"read {path.name}: {raw.frame.height:,} bars")
         for sentence in raw.assumptions:
             say(f"  assumed: {sentence}")
@@ -177,7 +183,7 @@ def prepare(
             {**market.findings, "labels": label_counts, "assumptions": list(raw.assumptions)},
         )
         parent = raw_parent(path)
-        if _state(path.stat()) != _state(before):
+        if _state(path) != before:
             raise DataError(f"{path} was changed while it was read; run again when it is whole.")
         _record_labels(run, parent.content, settings.timeframe, made)
         return run.publish(
@@ -202,8 +208,11 @@ def _record_labels(run: Building, raw: str, timeframe: str, made: Mapping[int, H
         recorder.record(LABELLING, horizon, "dataset", [Trial(0, tried, None, COMPLETE)])
 
 
-def _state(found: os.stat_result) -> tuple[int, int, int]:
-    return found.st_ino, found.st_size, found.st_mtime_ns
+def _state(path: Path) -> list[tuple[str, int, int, int]]:
+    """What changes when a file, or one in a folder, is written."""
+    items = sorted(path.iterdir()) if path.is_dir() else [path]
+    found = [(item.name, item.stat()) for item in items]
+    return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
 def _write_labels(
@@ -276,9 +285,16 @@ def _recipe(
     )
 
 
-def check_raw(path: Path, instrument: Instrument, timezone: str | None, stamp: str | None, say: Say) -> None:
+def check_raw(
+    path: Path,
+    instrument: Instrument,
+    file_format: str | None,
+    timezone: str | None,
+    stamp: str | None,
+    say: Say,
+) -> None:
     """Read and clean raw bars as phase 1 does, say what was found, and write nothing; DataError for a useless file."""
-    raw = read_bars(path, timezone=timezone, stamp=stamp)
+    raw = read_bars(path, file_format=file_format, timezone=timezone, stamp=stamp, symbol=instrument.symbol)
     say(f"read {path.name}: {raw.frame.height:,} bars")
     for sentence in raw.assumptions:
         say(f"  assumed: {sentence}")

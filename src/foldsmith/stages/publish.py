@@ -13,9 +13,10 @@ from typing import Any
 
 from foldsmith.errors import FoldsmithError, MissingError, SettingError, StoppedError, UnfinishedError
 from foldsmith.runs.claim import Claim, claim, reopen
+from foldsmith.runs.files import hash_raw
 from foldsmith.runs.ledger import Ledger
-from foldsmith.runs.manifest import Kind, LedgerState, Manifest, Parent, build, hash_file, write
-from foldsmith.runs.store import Run, ensure_folder, read_json, write_json
+from foldsmith.runs.manifest import Kind, LedgerState, Manifest, Parent, build, write
+from foldsmith.runs.store import Run, Workspace, ensure_folder, read_json, write_json
 from foldsmith.stages.interrupt import ends_promptly
 from foldsmith.stages.trials import TrialRecorder
 from foldsmith.stages.units import FOLDER as UNITS
@@ -95,7 +96,9 @@ class Building:
         )
         digest = write(self.path, manifest)
         # Entered before the rename: whatever becomes visible is known to the ledger.
-        self.provenance.ledger.record_published(self.id, self.kind, manifest.content, digest)
+        self.provenance.ledger.record_published(
+            self.id, self.kind, manifest.content, digest, self._unusual_folder()
+        )
         try:
             published = self.claimed.publish()
         except BaseException:
@@ -109,6 +112,16 @@ class Building:
             published / UNITS, ignore_errors=True
         )  # hidden, in no manifest: harmless where it stays
         return Run(published, manifest)
+
+    def _unusual_folder(self) -> str:
+        """Where the run will lie, if those who look for it would not look there unasked."""
+        if self.kind == "evaluation":  # inside its model
+            return ""
+        root = self.provenance.ledger.path.resolve().parents[1]
+        workspace, parent = Workspace(root), self.claimed.parent.resolve()
+        if parent in [usual.resolve() for usual in (workspace.datasets, workspace.stacking, workspace.runs)]:
+            return ""
+        return str(parent.relative_to(root) if parent.is_relative_to(root) else parent)
 
 
 def kept_settings(folder: Path, run_id: str) -> dict[str, Any]:
@@ -169,8 +182,8 @@ def publishing(
 
 
 def raw_parent(path: Path) -> Parent:
-    """The raw file as a parent: its name, and the hash of its bytes."""
-    return Parent(kind="raw", id=path.name, content=hash_file(path))
+    """The raw file, or the folder of raw files, as a parent: its name, and the hash of its bytes."""
+    return Parent(kind="raw", id=path.name, content=hash_raw(path))
 
 
 def run_parent(run: Run) -> Parent:

@@ -1,4 +1,4 @@
-"""Raw bars from a file of the user, as one table in UTC stamped at the open, with every assumption said."""
+"""Raw bars from files of the user, as one table in UTC stamped at the open, with every assumption said."""
 
 from __future__ import annotations
 
@@ -7,14 +7,28 @@ from pathlib import Path
 
 import polars as pl
 
-from foldsmith.errors import DataError, MissingError, SettingError
-from foldsmith.market.readers.clock import to_utc_open
+from foldsmith.errors import SettingError
+from foldsmith.market.readers.catalogue import FORMATS, check_format
 from foldsmith.market.readers.columns import PRICES, assign
-from foldsmith.market.readers.csv import read_csv
-from foldsmith.market.readers.parquet import read_parquet
+from foldsmith.market.readers.contracts import of_product
+from foldsmith.market.readers.series import read_series
 
-CSV_ENDINGS = (".csv", ".csv.gz", ".txt")
-PARQUET_ENDINGS = (".parquet", ".pq")
+ENDINGS = tuple(
+    f"{ending}{packed}"
+    for ending, packings in {
+        ".parquet": ("",),
+        ".pq": ("",),
+        ".csv": ("", ".gz", ".zst"),
+        ".txt": ("", ".gz", ".zst"),
+        ".json": ("", ".gz"),
+        ".dbn": ("", ".zst"),
+        ".dbz": ("",),
+        ".feather": ("",),
+        ".zip": ("",),
+    }.items()
+    for packed in packings
+)
+"""How names of files of bars end."""
 STAMPS = ("open", "close")
 
 
@@ -33,15 +47,25 @@ class RawBars:
 
 
 def read_bars(
-    path: Path, *, timezone: str | None = None, stamp: str | None = None, bar_seconds: int | None = None
+    path: Path,
+    *,
+    file_format: str | None = None,
+    timezone: str | None = None,
+    stamp: str | None = None,
+    bar_seconds: int | None = None,
+    symbol: str | None = None,
 ) -> RawBars:
-    """Read bars from a CSV (also .csv.gz, .txt) or Parquet file with a header.
+    """Read bars from a file, a zip, a folder of files (one a contract or a month) or a pattern such as `raw/MES *.txt`.
 
-    The time column is called timestamp, datetime, date or time, in any case; then open, high, low, close,
-    volume and, if there, contract. Times without a zone are taken as UTC and stamped at the bar's open, and
-    that is said in `assumptions`. `timezone` (such as America/Chicago) reads the clock times as local to that
-    zone, whatever the file says; `stamp="close"` shifts bars back by their length, which is `bar_seconds` or
-    else the most common spacing.
+    The format is told from the content, or is `file_format`, one of `FORMATS`; what follows from it is said in
+    `assumptions`. A text or Parquet file that no vendor's mark is on has a time column called timestamp, datetime,
+    date or time, in any case; then open, high, low, close, volume and, if there, contract. Its times without a
+    zone are taken as UTC and stamped at the bar's open.
+
+    `timezone` (such as America/Chicago) reads the clock times as local to that zone, whatever the file says;
+    `stamp="close"` shifts bars back by their length, which is `bar_seconds` or else the most common spacing. Trades
+    become bars of one minute. A contract is taken from a column, else from the beginning of the file's name; where
+    there are contracts of several products, only those of `symbol`, if given, are kept.
 
     Raises MissingError for a file that is not there, SettingError for a setting that cannot be used, and
     DataError for anything in the file that cannot be read, naming the column, the line and the value.
@@ -50,40 +74,18 @@ def read_bars(
         raise SettingError(f"--stamp {stamp!r} is unknown; a bar is stamped at its open or its close.")
     if bar_seconds is not None and bar_seconds < 1:
         raise SettingError(f"a bar of {bar_seconds} seconds is none; give at least 1.")
-    name = path.name.lower()
-    reader = (
-        read_csv if name.endswith(CSV_ENDINGS) else read_parquet if name.endswith(PARQUET_ENDINGS) else None
-    )
-    if reader is None:
+    if file_format is not None:
+        check_format(file_format)
+    elif path.suffix and not path.is_dir() and not path.name.lower().endswith(ENDINGS):
         raise SettingError(
-            f"{path.name} has an ending that is not read here; there are "
-            f"{', '.join(CSV_ENDINGS + PARQUET_ENDINGS)}."
+            f"{path.name} has an ending that is not read here; there are {', '.join(ENDINGS)}. Rename it, or say "
+            f"--format, one of {', '.join(FORMATS)}."
         )
-    _check_there(path)
-    table = reader(path)
-    if table.frame.is_empty():
-        raise DataError(f"{path.name} holds a header and no bars; was the export cut short?")
-    instants, assumptions = to_utc_open(table, timezone, stamp, bar_seconds)
-    frame = table.frame.select(instants.alias("datetime"), pl.exclude(table.time))
-    return RawBars(frame.select(["datetime", *assign(frame.columns[1:])]), assumptions, table.metadata)
+    frame, said, metadata = read_series(path, file_format, timezone, stamp, bar_seconds)
+    if symbol is not None:
+        frame, left_out = of_product(frame, symbol, path.name)
+        said += left_out
+    return RawBars(frame.select(["datetime", *assign(frame.columns)]), said, metadata)
 
 
-def _check_there(path: Path) -> None:
-    if not path.is_file():
-        folder = path.parent
-        there = (
-            sorted(item.name for item in folder.iterdir() if item.is_file())[:10] if folder.is_dir() else []
-        )
-        listing = f"There are: {', '.join(there)}." if there else "The folder is empty or not there."
-        raise MissingError(f"no file {path}. {listing}")
-    try:
-        size = path.stat().st_size
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise DataError(f"{path.name} cannot be read: {error.strerror}. Look at its permissions.") from None
-    if size == 0:
-        raise DataError(f"{path.name} is empty (0 bytes); was the download or export cut short?")
-
-
-__all__ = ["CSV_ENDINGS", "PARQUET_ENDINGS", "PRICES", "RawBars", "read_bars"]
+__all__ = ["ENDINGS", "FORMATS", "PRICES", "RawBars", "read_bars"]

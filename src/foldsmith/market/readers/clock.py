@@ -29,47 +29,71 @@ FORMATS = (
 )
 OFFSET = r"\s*(?:[Zz]|UTC|[+-]\d{2}:?\d{2})$"
 DAY_AND_MONTH = re.compile(r"^\d{1,2}[/.-]\d{1,2}[/.-]\d{2,4}")
+_DATE = re.compile(r"\d{4}[-/.]?\d{2}[-/.]?\d{2}")
 UNITS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", 1e20))
 """Epoch numbers of recent decades, by unit: each is below the limit beside it."""
 
 
-def to_utc_open(
-    table: Table, timezone: str | None, stamp: str | None, bar_seconds: int | None
-) -> tuple[pl.Series, tuple[str, ...]]:
-    """The opens of the bars in UTC, and the sentences about what was assumed."""
+def to_utc(table: Table, timezone: str | None) -> tuple[pl.Series, tuple[str, ...]]:
+    """The times of a table in UTC, whatever end of the bar they stand for, and sentences about what was assumed."""
     series = table.frame[table.time]
     if series.null_count():
         row = int(series.is_null().arg_max() or 0)
         raise DataError(
             f"{table.source}: the time is empty at {table.place(row)} ({series.null_count()} in all)."
         )
+    dates = series.dtype == pl.Date or (series.dtype == pl.String and _DATE.fullmatch(series[0]) is not None)
     if series.dtype == pl.String:
         series, aware = _parse_text(series, table, timezone)
     else:
         series, aware = _from_typed(series, table)
     said: list[str] = []
     if timezone is not None:
-        series = _localise(series.dt.replace_time_zone(None), table, timezone)
+        series = _localise(series.dt.replace_time_zone(None), table, timezone, "--timezone")
         if aware:
             said.append(f"the times carry a zone of their own; --timezone {timezone} overrules it")
+        elif table.vendor and table.zone not in (None, timezone):
+            said.append(f"--timezone {timezone} overrules the zone of that format, {table.zone}")
     elif aware:
         series = series.dt.convert_time_zone("UTC")
-    else:
+    elif dates and table.vendor:
         series = series.dt.replace_time_zone("UTC")
-        said.append("the times carry no zone and are taken as UTC; --timezone overrules this")
+        said.append("times are dates alone: each bar is placed at 00:00 UTC of its date")
+    elif table.zone is None:
+        raise DataError(
+            f"{table.source}: the times, such as {table.frame[table.time][0]} at {table.place(0)}, carry no zone, and "
+            "the format does not say which it is; say --timezone, such as America/New_York or UTC."
+        )
+    else:
+        series = _localise(series, table, table.zone, "its zone")
+        if table.vendor is None:
+            said.append("the times carry no zone and are taken as UTC; --timezone overrules this")
     series = series.cast(UTC_DTYPE)
     instants = series.to_physical()
     check_plausible(int(instants.min()), int(instants.max()), table.source)  # type: ignore[arg-type]
-    if stamp == "close":
-        length = bar_seconds * 1_000_000 if bar_seconds else bar_length(instants.to_numpy())
-        series = (instants - length).cast(UTC_DTYPE)
-        said.append(
-            f"bars are stamped at their close and {length / 6e7:g} minutes long, so each opens that much "
-            "earlier"
-        )
-    elif stamp is None:
-        said.append("bars are taken as stamped at their open; --stamp close overrules this")
     return series, tuple(said)
+
+
+def to_open(
+    series: pl.Series, stamp: str | None, known: str | None, length: int | None
+) -> tuple[pl.Series, tuple[str, ...]]:
+    """Times of bars as their opens, and a sentence where that was assumed or computed.
+
+    `stamp` is what the user says, `known` what the format says, None for neither. `length` of a bar in microseconds is
+    the most common spacing unless given.
+    """
+    said: tuple[str, ...] = ()
+    if stamp is None and known is None:
+        said = ("bars are taken as stamped at their open; --stamp close overrules this",)
+    elif None not in (stamp, known) and stamp != known:
+        said = (f"--stamp {stamp} overrules the stamp of that format, {known}",)
+    if (stamp or known) == "close":
+        length = length or bar_length(series.to_physical().to_numpy())
+        series = (series.to_physical() - length).cast(UTC_DTYPE)
+        said += (
+            f"bars are stamped at their close and {length / 6e7:g} minutes long, so each opens that much earlier",
+        )
+    return series, said
 
 
 def bar_length(instants: Instants) -> int:
@@ -99,10 +123,10 @@ def _parse_text(series: pl.Series, table: Table, timezone: str | None) -> tuple[
         numbers = series.cast(pl.Int64, strict=False)
         _refuse_unparsed(numbers, series, table)
         return _from_epoch(numbers, table), True
-    if DAY_AND_MONTH.match(example):
+    if DAY_AND_MONTH.match(example) and not table.layouts:
         raise DataError(
             f"{table.source}: the time {example!r} at {table.place(0)} may have the day or the month first; "
-            "write times as 2024-01-31 14:30:00."
+            "say --format csv-day-first or csv-month-first, or write times as 2024-01-31 14:30:00."
         )
     aware = re.search(r"\d{2}:\d{2}.*" + OFFSET, example) is not None
     if aware and timezone is not None:
@@ -111,7 +135,7 @@ def _parse_text(series: pl.Series, table: Table, timezone: str | None) -> tuple[
     if with_zone:
         series = series.str.replace(r"\s*(?:[Zz]|UTC)$", "+0000")
     best: pl.Series | None = None
-    for layout in FORMATS:
+    for layout in table.layouts or FORMATS:
         layout += "%#z" if with_zone else ""
         if series[:1].str.to_datetime(layout, time_unit="us", strict=False).null_count():
             continue
@@ -146,13 +170,15 @@ def _from_typed(series: pl.Series, table: Table) -> tuple[pl.Series, bool]:
     if dtype == pl.Date:
         return series.cast(pl.Datetime("us")), False
     if dtype.is_integer():
-        return _from_epoch(series.cast(pl.Int64), table), True
+        numbers = series.cast(pl.Int64, strict=False)
+        _refuse_unparsed(numbers, series, table)
+        return _from_epoch(numbers, table), True
     raise DataError(f"{table.source}: column {table.time!r} has type {dtype}; datetimes are needed.")
 
 
 def _from_epoch(numbers: pl.Series, table: Table) -> pl.Series:
     """Epoch numbers in the unit their size tells, as UTC datetimes."""
-    largest = abs(int(numbers.max()))  # type: ignore[arg-type]
+    largest = max(abs(int(numbers.min())), abs(int(numbers.max())))  # type: ignore[arg-type]
     for unit, limit in UNITS:
         if largest < limit:
             factor = {"s": 1_000_000, "ms": 1_000, "us": 1}.get(unit)
@@ -161,19 +187,21 @@ def _from_epoch(numbers: pl.Series, table: Table) -> pl.Series:
     raise DataError(f"{table.source}: the time {largest} is no epoch number of any known unit.")
 
 
-def _localise(naive: pl.Series, table: Table, timezone: str) -> pl.Series:
+def _localise(naive: pl.Series, table: Table, timezone: str, whose: str) -> pl.Series:
     """Clock times of a zone in UTC; times that daylight saving skips or repeats are refused."""
+    if timezone == "UTC":
+        return naive.dt.replace_time_zone("UTC")
     try:
         local = naive.dt.replace_time_zone(timezone, ambiguous="null", non_existent="null")
     except pl.exceptions.PolarsError:
         raise SettingError(
-            f"--timezone {timezone!r} is unknown; write a name of the IANA database, such as America/Chicago."
+            f"{whose} {timezone!r} is unknown; write a name of the IANA database, such as America/Chicago."
         ) from None
     if local.null_count():
         row = int(local.is_null().arg_max() or 0)
         raise DataError(
             f"{table.source}: the time {naive[row]} at {table.place(row)} does not exist once in {timezone}: "
-            f"clocks change there ({local.null_count()} such rows). Is the file in another zone? Export it "
-            "in UTC."
+            f"clocks change there ({local.null_count()} such rows). Is the file in another zone? Say --timezone, or "
+            "export it in UTC."
         )
     return local.dt.convert_time_zone("UTC")
