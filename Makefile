@@ -33,7 +33,7 @@ audit: $(STAMP)  ## the proofs of "nothing leaks": overlaps, causality, sealed r
 	$(BIN)/python -m pytest -m "proof or not proof" -n 2 --dist loadgroup tests/properties
 
 crash-test: $(STAMP)  ## kills, failing disks, crowds of writers, flipped bytes and spoilt files; needs Linux and a C compiler
-	$(BIN)/python -m pytest -m crash -n 2 --dist loadgroup tests/crash
+	$(BIN)/python -m pytest -m crash -n 2 --dist loadgroup tests/crash tests/market/readers
 
 bench: $(STAMP)  ## headline numbers, each against a named peer in the same run
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

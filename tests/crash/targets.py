@@ -607,6 +607,28 @@ class RawGzip(RawCsv):
         return mutate_bytes(draw, gzip.compress(content, mtime=0), content)
 
 
+class VendorFiles(Target):
+    """Bars as each vendor writes them: texts, Parquet, Arrow, JSON, DBN, zips and packed files."""
+
+    cases = 1500
+
+    def __init__(self, source: Path, scratch: Path) -> None:
+        super().__init__(source, scratch)
+        from tests.market.readers.writers import WRITERS, some_bars
+
+        bars = some_bars(40)
+        self.written = [WRITERS[name](bars) for name in sorted(WRITERS)]
+
+    def case(self, draw: Draw) -> None:
+        from foldsmith.market.readers import read_bars
+
+        written, other = draw.choice(self.written), draw.choice(self.written)
+        is_text = written.name.endswith((".csv", ".txt", ".json")) and draw.random() < 0.7
+        path = self.scratch / written.name
+        path.write_bytes((mutate_text if is_text else mutate_bytes)(draw, written.content, other.content))
+        read_bars(path, **written.flags)  # type: ignore[arg-type]
+
+
 class PreparedCsv(RawCsv):
     """CSV bars from reading to labels."""
 
@@ -840,6 +862,7 @@ TARGETS: dict[str, type[Target]] = {
     "locks": Locks,
     "raw CSV": RawCsv,
     "raw packed CSV": RawGzip,
+    "raw files of vendors": VendorFiles,
     "raw CSV prepared": PreparedCsv,
     "raw Parquet": RawParquet,
     "raw Parquet prepared": PreparedParquet,

@@ -32,7 +32,6 @@ from foldsmith.runs.registry import (
     read_registry,
 )
 from foldsmith.runs.store import Workspace, ensure_folder
-from foldsmith.stages import publish
 
 
 def parent_of(path: Path) -> Parent:
@@ -85,7 +84,6 @@ def listed(workspace: Workspace, *also: Path) -> list[Entry]:
 def test_words_that_stand_in_several_places_are_the_same() -> None:
     assert cli.KINDS == registry.KINDS
     assert tuple(registry.SORTS) == cli.SORTS
-    assert publish.SETTINGS_FILE == registry.SETTINGS
 
 
 def test_every_kind_is_found_newest_first_with_what_it_holds(workspace: Workspace) -> None:

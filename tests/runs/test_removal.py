@@ -244,6 +244,9 @@ def test_a_kill_at_any_step_hides_nothing_and_the_next_clean_ends_the_work(tmp_p
                 assert all((run.path / name).is_file() for name in ("metrics.json", "model/model.json"))
         assert gone_runs(Ledger(workspace.ledger), runs) == []
         assert "kept" in {run.id for run in runs}
+        # What is left of a folder shows by its lock that nobody works on it.
+        for aside in workspace.runs.glob("**/.[!d]*.abandoned"):
+            assert (aside / LOCK).exists() or not list(aside.iterdir())
         # The rest of a folder that was killed while it was deleted, its lock gone already, goes when it has aged.
         clean(workspace, now=time.time() + SETTLED_SECONDS + 1)
         assert everything(workspace.root) == everything(whole.root), (at, counted.steps[at])
@@ -270,6 +273,26 @@ def test_a_disk_that_fails_is_told_in_one_sentence_and_loses_nothing(tmp_path: P
         assert gone_runs(Ledger(workspace.ledger), listed(workspace)) == []
         clean(workspace)
         assert {path.name for path in there(workspace)} == {"kept", *os.listdir(workspace.datasets)}
+
+
+def test_nothing_goes_that_could_not_be_entered_in_the_ledger(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Small(workspace)
+    before = everything(workspace.root)
+
+    def fails(*_: object) -> None:
+        raise FoldsmithError("the disk is full")
+
+    plan = plan_clean(workspace, EVERYTHING)
+    monkeypatch.setattr(Ledger, "record_removed", fails)
+    with pytest.raises(FoldsmithError, match="the disk is full"):
+        carry_out(workspace, plan, quiet)
+    monkeypatch.undo()
+    assert set(everything(workspace.root)) - set(before) <= {
+        str((made.evaluation / LOCK).relative_to(workspace.root))
+    }
+    assert clean(workspace) == [made.evaluation, made.model, made.cv, made.dataset]
 
 
 # --- what kills left, links, and folders of the user's own --------------------------------------------------------
@@ -336,6 +359,10 @@ def test_links_and_what_they_lead_to_are_never_removed(workspace: Workspace, tmp
     # A link inside a run: the link goes, what it leads to stays.
     (outside / "notes").mkdir()
     (outside / "notes" / "precious").write_text("x")
+    ended = fork.Process(target=quiet, args=("",))
+    ended.start()
+    ended.join()
+    (outside / "notes" / f".x.{ended.pid}.0123abcd.writing").write_text("somebody else's")
     (made.model / "notes").symlink_to(outside / "notes")
     (workspace.runs / ".x.0.abandoned").symlink_to(outside / "notes")
     plan = plan_clean(workspace, EVERYTHING, time.time() + 2 * SETTLED_SECONDS)
@@ -374,7 +401,7 @@ def test_runs_in_folders_of_ones_own_are_kept_with_their_origins(workspace: Work
     far = make(workspace, "model", mine, 8, "far", parents=[parent_of(made.dataset)])
     plan = plan_clean(workspace, Policy(keep_last=0, also=(mine,)))
     assert {run.path: reason for run, reason in plan.kept} == {
-        far: "in a folder named with --also",
+        far: "in a folder of your own; remove it by hand if you mean to",
         made.dataset: "far was made from it",
     }
     assert plan.not_found == []

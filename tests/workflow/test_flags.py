@@ -39,6 +39,7 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.
 
 def test_every_flag_of_every_command_has_a_test() -> None:
     # These cover the flags of `runs` and some of `pipeline`.
+    import tests.workflow.test_formats
     import tests.workflow.test_registry
     import tests.workflow.test_remake  # noqa: F401
 

@@ -96,7 +96,8 @@ def run(
     files = [raw_file(workspace, symbol) for symbol in wanted]
     if not yes and sys.stdin.isatty():
         for path in files:
-            say(f"{path} ({path.stat().st_size / 2**20:,.1f} MiB)")
+            sizes = [item.stat().st_size for item in (path.iterdir() if path.is_dir() else [path])]
+            say(f"{path} ({sum(sizes) / 2**20:,.1f} MiB)")
         click.confirm(f"Make {len(files)} dataset(s) in {workspace.datasets}?", default=True, abort=True)
     failed = []
     for settings, instrument in jobs:

@@ -29,7 +29,7 @@ also_option = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="A further folder that holds runs, such as one given as --output-dir; may be repeated.",
+    help="A further folder that holds runs, one that the ledger does not know; may be repeated.",
 )
 
 

@@ -166,7 +166,7 @@ class _Pinned:
     def __call__(self, run: Entry) -> str | None:
         outer = run.path if run.of is None else run.path.parents[1]
         if outer.parent not in self.own:
-            return "in a folder named with --also"
+            return "in a folder of your own; remove it by hand if you mean to"
         if run.path.is_symlink() or outer.is_symlink():
             return "a link; remove it by hand if you mean to"
         if not self._is_inside(run.path.parent):

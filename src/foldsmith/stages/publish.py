@@ -16,12 +16,11 @@ from foldsmith.runs.claim import Claim, claim, reopen
 from foldsmith.runs.files import hash_raw
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.manifest import Kind, LedgerState, Manifest, Parent, build, write
+from foldsmith.runs.registry import SETTINGS
 from foldsmith.runs.store import Run, Workspace, ensure_folder, read_json, write_json
 from foldsmith.stages.interrupt import ends_promptly
 from foldsmith.stages.trials import TrialRecorder
 from foldsmith.stages.units import FOLDER as UNITS
-
-SETTINGS_FILE = ".settings.json"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Building:
 
     def keep_settings(self, settings: dict[str, Any]) -> None:
         """Remember what this run is made with, and refuse to resume it with anything else."""
-        path = self.path / SETTINGS_FILE
+        path = self.path / SETTINGS
         if not path.exists():
             write_json(path, settings)
             return
@@ -68,7 +67,8 @@ class Building:
 
     def recorder(self, fingerprint: str) -> TrialRecorder:
         """What enters trials of this run in the ledger, as they are made."""
-        return TrialRecorder(self.provenance.ledger, self.id, fingerprint)
+        # Absolute, for workers that keep the working folder they began in.
+        return TrialRecorder(Ledger(self.provenance.ledger.path.absolute()), self.id, fingerprint)
 
     def publish(
         self,
@@ -107,7 +107,7 @@ class Building:
                     self.provenance.ledger.record_removed(self.id, self.kind, manifest.content)
             raise
         # Not before: a run killed on its way here is resumed with the settings and the units it has.
-        (published / SETTINGS_FILE).unlink(missing_ok=True)
+        (published / SETTINGS).unlink(missing_ok=True)
         shutil.rmtree(
             published / UNITS, ignore_errors=True
         )  # hidden, in no manifest: harmless where it stays
@@ -127,7 +127,7 @@ class Building:
 def kept_settings(folder: Path, run_id: str) -> dict[str, Any]:
     """What an unfinished run is made with; MissingError or FoldsmithError where there is no such run to resume."""
     with reopen(folder, run_id) as claimed:
-        path = claimed.path / SETTINGS_FILE
+        path = claimed.path / SETTINGS
         if not path.exists():
             raise MissingError(
                 f"run {run_id} was stopped before it had begun; start a new one, and delete {claimed.path}."

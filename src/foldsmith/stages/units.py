@@ -58,7 +58,8 @@ class UnitStore:
     """Results of finished units in `{run}/.units`, each written aside and put in place by one rename."""
 
     def __init__(self, run: Path) -> None:
-        self.folder = run / FOLDER
+        # Absolute: a worker that is used again keeps the working folder it began in.
+        self.folder = (run / FOLDER).absolute()
         self.folder.mkdir(exist_ok=True)
         if self.folder.is_symlink():
             raise DataError(f"{self.folder} is a link, and a run stays inside its folder; delete {run}.")

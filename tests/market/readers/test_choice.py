@@ -13,8 +13,6 @@ from foldsmith.market.readers import FORMATS, read_bars
 from foldsmith.market.readers.catalogue import format_of
 from foldsmith.market.readers.unpack import open_files
 
-PLAIN = {"csv", "csv-day-first", "csv-month-first", "parquet"}
-
 
 def put(folder: Path, name: str, content: bytes | str) -> Path:
     path = folder / name
@@ -164,3 +162,46 @@ def test_a_line_with_values_too_many_is_refused_even_where_they_are_not_wanted(t
 def test_names_with_marks_of_a_pattern_are_names(tmp_path: Path) -> None:
     content = tradingview("UTC")(some_bars()).content
     assert read_bars(put(tmp_path, "NQ1!, [1] (*).csv", content)).frame.height == 40
+
+
+@pytest.mark.parametrize("name", [
+    "csv naive", "ninjatrader", "tradingview", "ibkr named zone", "firstrate", "histdata ascii",
+    "binance header", "binance microseconds", "alpaca", "dukascopy", "dukascopy titled", "yfinance",
+    "databento csv raw",
+])  # fmt: skip
+def test_windows_line_ends_and_byte_order_marks_change_nothing(tmp_path: Path, name: str) -> None:
+    bars = some_bars()
+    written = WRITERS[name](bars.with_columns(volume=pl.lit(0.0)) if name == "histdata ascii" else bars)
+    plain = read_bars(put(tmp_path, written.name, written.content)).frame
+    windows = written.content.replace(b"\n", b"\r\n")
+    for content in (windows, b"\xef\xbb\xbf" + written.content, b"\xef\xbb\xbf" + windows):
+        raw = read_bars(put(tmp_path, written.name, content))
+        assert raw.frame.equals(plain)
+        assert not any("line break" in said for said in raw.assumptions)
+
+
+def test_a_column_that_names_several_symbols_is_refused(tmp_path: Path) -> None:
+    header, row = "symbol,timestamp,open,high,low,close,volume", "2024-01-08 14:30:00,1,1,1,1,1"
+    one = put(tmp_path, "a.csv", text("", [f"MES,{row}", f"MES,{row}"], header).content)
+    assert read_bars(one).frame.columns[-1] == "volume"
+    two = put(tmp_path, "b.csv", text("", [f"MES,{row}", f"NQ,{row}"], header).content)
+    with pytest.raises(DataError, match=r"b\.csv holds bars of MES, NQ; give a file of one symbol"):
+        read_bars(two)
+    packed = tmp_path / "b.parquet"
+    pl.read_csv(two).write_parquet(packed)
+    with pytest.raises(DataError, match=r"b\.parquet holds bars of MES, NQ; give a file of one symbol"):
+        read_bars(packed)
+
+
+def test_files_that_count_trades_are_no_exports_of_charts(tmp_path: Path) -> None:
+    for counts, vendor in (("trade_count,vwap", "Alpaca"), ("bar_count,wap", "Interactive Brokers")):
+        header = f"time,open,high,low,close,volume,{counts}"
+        path = put(tmp_path, "a.csv", text("", ["2024-01-08T14:30:00Z,1,1,1,1,1,1,1"], header).content)
+        assert vendor in read_bars(path).assumptions[0]
+
+
+def test_the_page_on_data_lists_every_format() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text()
+    table = page.split("## Formats")[1].split("\n\n")[1]
+    names = [name.strip("` ") for line in table.splitlines()[2:] for name in line.split("|")[1].split(",")]
+    assert names == list(FORMATS)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import zstandard
 from tests.market.readers.writers import (
     Written,
     binance,
@@ -117,7 +118,7 @@ def test_days_of_lean_in_one_folder(tmp_path: Path) -> None:
 def test_a_zip_is_a_folder_and_its_report_is_left_out(tmp_path: Path) -> None:
     raw = read_bars(put(tmp_path, {"SPX_1m.zip": histdata_zip(MARCH)}) / "SPX_1m.zip")
     assert raw.frame.height == 60
-    assert raw.assumptions[-1] == "left out: DAT_MT_SPXUSD_M1_202401.txt, which list gaps and hold no bars"
+    assert raw.assumptions[-1] == "left out: DAT_MT_SPXUSD_M1_202401.txt, which vendors put beside bars"
     several = zipped("MES_1m.zip", {
         "x/MES 03-24.Last.txt": ninjatrader(MARCH).content, "__MACOSX/x/._a": b"junk", "x/": b"",
         "x/MES 06-24.Last.txt": ninjatrader(JUNE).content,
@@ -233,3 +234,17 @@ def test_parquet_files_by_contract(tmp_path: Path) -> None:
         "ESH4",
         "ESM4",
     ]
+
+
+def test_notes_beside_a_batch_of_databento_are_left_out(tmp_path: Path) -> None:
+    folder = put(tmp_path / "ES_1m", {
+        "glbx-20240307.ohlcv-1m.dbn": databento(3)(MARCH), "metadata.json": b'{"version": 1}', "symbology.json": b"{}",
+    })  # fmt: skip
+    raw = read_bars(folder)
+    assert raw.frame.height == 60
+    assert raw.assumptions[-1] == "left out: metadata.json, symbology.json, which vendors put beside bars"
+    packed = zipped("ES_1m.zip", {"a.dbn.zst": zstandard.compress(databento(3)(MARCH).content)})
+    with pytest.raises(
+        DataError, match=r"a\.dbn\.zst in it is packed too; unpack the zip and give the folder"
+    ):
+        read_bars(put(tmp_path, {"ES_1m.zip": packed}) / "ES_1m.zip")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from foldsmith.market.readers.columns import Table, one_symbol
+from foldsmith.market.readers.columns import Table
 from foldsmith.market.readers.csv import names_of, read_csv
 from foldsmith.market.readers.unpack import File
 
@@ -17,5 +17,5 @@ def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001
 
 def read(file: File) -> Table:
     """Bars of one symbol, stamped at their open."""
-    table = one_symbol(read_csv(file, also=("symbol",)))
+    table = read_csv(file)
     return replace(table, vendor="Alpaca's bars (stamped at their open)", zone=None, stamp="open")

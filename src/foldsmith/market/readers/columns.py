@@ -136,10 +136,11 @@ def one_symbol(table: Table) -> Table:
     """The table without its column `symbol`, if it has one; DataError where that names several."""
     if "symbol" not in table.frame.columns:
         return table
-    symbols = table.frame["symbol"].drop_nulls().unique().sort().to_list()
+    symbols = table.frame["symbol"].cast(pl.String).drop_nulls().unique().sort().to_list()
     if len(symbols) > 1:
         raise DataError(
-            f"{table.source} holds bars of {', '.join(map(str, symbols[:5]))}; give a file of one symbol."
+            f"{table.source} holds bars of {', '.join(symbols[:5])}; give a file of one symbol, or call the column "
+            "contract if these are contracts of one."
         )
     return replace(table, frame=table.frame.drop("symbol"))
 

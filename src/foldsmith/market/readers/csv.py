@@ -20,6 +20,7 @@ from foldsmith.market.readers.columns import (
     Table,
     fill_volume,
     find_columns,
+    one_symbol,
     to_numbers,
 )
 
@@ -40,11 +41,13 @@ def read_csv(
 ) -> Table:
     """Read the wanted columns of a text with a header line; DataError names column, line and value that misfit.
 
-    What is wanted is what `find_columns` says.
+    What is wanted is what `find_columns` says; a column `symbol` may name one symbol.
     """
     header, delimiter = header_of(file)
+    also = ("symbol", *also)
     time, names = find_columns(header, file.source, volume_needed=volume_needed, times=times, also=also)
-    return read_text(file, header, delimiter, time, names, skip=1)
+    table = read_text(file, header, delimiter, time, names, skip=1)
+    return table if "contract" in table.frame.columns else one_symbol(table)
 
 
 def read_day_first(file: File) -> Table:

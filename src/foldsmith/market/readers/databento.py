@@ -14,7 +14,7 @@ from foldsmith.errors import DataError
 from foldsmith.market.readers import dbn
 from foldsmith.market.readers.clock import to_utc
 from foldsmith.market.readers.columns import PRICES, Table, refuse_empty, scaled
-from foldsmith.market.readers.csv import header_of, lines_of, names_of, read_csv, read_text
+from foldsmith.market.readers.csv import header_of, lines_of, names_of, read_text
 from foldsmith.market.readers.dbn import contract_names
 from foldsmith.market.readers.ticks import minute_bars
 from foldsmith.market.readers.unpack import File
@@ -22,6 +22,8 @@ from foldsmith.market.readers.unpack import File
 _DBZ = b"DBZ"
 _BARS, _TRADES = "Databento's bars (UTC, stamped at their open)", "Databento's trades (UTC)"
 _NO_PRICE = 9.2e18
+NOTES = ("metadata.json", "manifest.json", "condition.json", "symbology.json")
+"""Files that lie beside the bars of a batch download."""
 _MARKS = {"rtype", "publisher_id", "instrument_id"}
 
 
@@ -65,9 +67,10 @@ def _read_csv(file: File) -> Table:
     columns, delimiter = header_of(file)
     names = set(columns)
     also = [name for name in ("symbol", "instrument_id") if name in names]
-    if set(PRICES) <= names:
+    if names >= {"ts_event", "volume", *PRICES}:
         prices: tuple[str, ...] = PRICES
-        table = read_csv(file, times=("ts_event",), also=also)
+        wanted = [*prices, "volume", *also]
+        table = read_text(file, columns, delimiter, "ts_event", {name: name for name in wanted}, skip=1)
         table = replace(table, vendor=_BARS, stamp="open")
     elif names >= {"ts_recv", "price", "size", "action"} and "bid_px_00" not in names:
         prices = ("price",)

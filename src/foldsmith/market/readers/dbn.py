@@ -28,6 +28,7 @@ _OTHERS = {0: "mbo", 1: "mbp-1", 2: "mbp-10", 3: "tbbo", 9: "definition", 10: "s
 _NO_PRICE = 2**63 - 1
 SCALE = 1e9
 _INSTRUMENT_ID = 0
+_NS_OF_DAY = 86_400 * 10**9
 _HEAD: list[tuple[str, str]] = [
     ("length", "u1"),
     ("rtype", "u1"),
@@ -209,17 +210,22 @@ def _prices(units: npt.NDArray[np.int64]) -> pl.Series:
 
 def _contracts(ids: npt.NDArray[np.uint32], ns: npt.NDArray[np.uint64], header: Header) -> pl.Series:
     """The name of each record's instrument on its day; its number where the header gives no name."""
-    days = (ns // (86_400 * 10**9)).astype(np.int64)
-    numbers, which = np.unique(ids, return_inverse=True)
-    names = np.empty(len(ids), dtype=object)
-    for place, number in enumerate(numbers):
-        rows = np.flatnonzero(which == place)
-        intervals = sorted(header.names.get(int(number), []), key=lambda interval: interval.first)
-        labels = np.array([*(interval.name for interval in intervals), str(number)], dtype=object)
-        if not intervals:
-            names[rows] = str(number)
-            continue
-        found = np.searchsorted([interval.first for interval in intervals], days[rows], side="right") - 1
-        over = days[rows] >= np.array([interval.last for interval in intervals])[found]
-        names[rows] = labels[np.where((found < 0) | over, len(intervals), found)]
-    return contract_names(pl.Series(names.tolist(), dtype=pl.String), pl.Series(ids))
+    if not len(ids):
+        return pl.Series("contract", [], dtype=pl.String)
+    days = (ns // _NS_OF_DAY).astype(np.int64)
+    numbers, counts = np.unique(ids, return_counts=True)
+    order = np.argsort(ids, kind="stable")
+    codes = np.empty(len(ids), dtype=np.int64)
+    labels: list[tuple[str, int]] = []
+    for number, rows in zip(numbers.tolist(), np.split(order, np.cumsum(counts)[:-1]), strict=True):
+        intervals = sorted(header.names.get(number, []), key=lambda interval: interval.first)
+        begins = [interval.first for interval in intervals]
+        ends = [*(interval.last for interval in intervals), 0]
+        found = np.searchsorted(begins, days[rows], side="right") - 1
+        named = (found >= 0) & (days[rows] < np.array(ends)[found])
+        codes[rows] = len(labels) + np.where(named, found, len(intervals))
+        labels += [*((interval.name, number) for interval in intervals), (str(number), number)]
+    symbols = pl.Series([label for label, _ in labels], dtype=pl.String)
+    used = np.unique(codes)
+    names = contract_names(symbols.gather(used), pl.Series([labels[code][1] for code in used]))
+    return names.gather(np.searchsorted(used, codes)).alias("contract")

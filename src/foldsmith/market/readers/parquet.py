@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from foldsmith.errors import DataError
-from foldsmith.market.readers.columns import Table, fill_volume, find_columns, to_numbers
+from foldsmith.market.readers.columns import Table, fill_volume, find_columns, one_symbol, to_numbers
 
 if TYPE_CHECKING:
     from foldsmith.market.readers.unpack import File
@@ -26,16 +26,17 @@ def column_names(path: Path) -> list[str]:
         return list(pl.read_ipc_schema(path) if arrow else pl.read_parquet_schema(path))
 
 
-def read_parquet(file: File, *, volume_needed: bool = True) -> Table:
+def read_parquet(file: File) -> Table:
     """Read the wanted columns and the key-value metadata; DataError for a file that is not whole."""
     path = _on_disk(file)
     with whole(path.name, "Parquet"):
         there = list(pl.read_parquet_schema(path))
-        time, names = find_columns(there, path.name, volume_needed=volume_needed)
+        time, names = find_columns(there, path.name, also=("symbol",))
         frame = pl.read_parquet(path, columns=[time, *names], glob=False).rename(names)
         metadata = pl.read_parquet_metadata(path)
     metadata.pop("ARROW:schema", None)
-    return rows_table(frame, time, file, metadata)
+    table = rows_table(frame, time, file, metadata)
+    return table if "contract" in table.frame.columns else one_symbol(table)
 
 
 def read_arrow(file: File) -> Table:

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from foldsmith.errors import DataError, MissingError, SettingError
-from foldsmith.market.readers import histdata
+from foldsmith.market.readers import databento, histdata
 from foldsmith.market.readers.catalogue import FORMATS, format_of
 from foldsmith.market.readers.clock import bar_length, to_open, to_utc
 from foldsmith.market.readers.columns import Table, assign
@@ -62,8 +62,10 @@ def read_series(
 ) -> tuple[pl.DataFrame, tuple[str, ...], dict[str, str]]:
     """Bars of all files at `path`, what was assumed, and the metadata of a single Parquet file."""
     files = [file for item in files_at(path) for file in open_files(item)]
-    reports = [file for file in files if len(files) > 1 and histdata.is_report(file.head)]
-    parts = [_read(file, file_format, timezone) for file in files if file not in reports]
+    beside = [file for file in files if _holds_no_bars(file)]
+    if len(beside) == len(files):
+        beside = []  # to be refused by their reader
+    parts = [_read(file, file_format, timezone) for file in files if file not in beside]
     if len(parts) > 1:
         _check_together(parts, path.name)
     frame = pl.concat([part.frame for part in parts]) if len(parts) > 1 else parts[0].frame
@@ -80,11 +82,15 @@ def read_series(
     series, stamped = to_open(frame["datetime"], stamp, known, length)
     metadata = first.metadata if len(parts) == 1 else {}
     said = (*_sentences(parts), *stamped)
-    if reports:
+    if beside:
         said += (
-            f"left out: {', '.join(file.name for file in reports[:5])}, which list gaps and hold no bars",
+            f"left out: {', '.join(file.name for file in beside[:_SAID])}, which vendors put beside bars",
         )
     return frame.with_columns(series.alias("datetime")), said, metadata
+
+
+def _holds_no_bars(file: File) -> bool:
+    return histdata.is_report(file.head) or file.name in databento.NOTES
 
 
 def _read(file: File, file_format: str | None, timezone: str | None) -> Part:

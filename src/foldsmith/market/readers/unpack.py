@@ -134,7 +134,10 @@ def _zipped(path: Path) -> list[File]:
         for item in found:
             _check_member(item.compress_type, item.flag_bits)
             with pack.open(item) as stream:
-                files.append(File(path, stream.read(HEAD), _ZIP, item.filename))
+                head = stream.read(HEAD)
+            if head.startswith((_GZIP, _ZSTD, _ZIP)):
+                raise ValueError(f"{item.filename} in it is packed too; unpack the zip and give the folder")
+            files.append(File(path, head, _ZIP, item.filename))
     if not files:
         raise DataError(f"{path.name} is a zip without a file in it; was the download cut short?")
     return files
@@ -211,7 +214,8 @@ def _readable(source: str) -> Iterator[None]:
         BadZipFile,
     ) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        raise DataError(f"{source} cannot be unpacked ({reason}); was the download cut short?") from None
+        hint = "." if "unpack" in reason else "; was the download cut short?"
+        raise DataError(f"{source} cannot be unpacked ({reason}){hint}") from None
 
 
 def _too_large(source: str, limit: int) -> DataError:
