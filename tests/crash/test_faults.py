@@ -86,7 +86,7 @@ KNOWN = {
     "a model's folder on a broken disk": ("stored", "broken once", r"mkdir .*/model"),
     "a model's file on a broken disk": ("stored", "broken once", r"write .*/ensemble\.json"),
     "a report on a broken disk": ("evaluate", "broken once", r"open .*/report\.html"),
-    "a unit on a broken disk": ("cv", "broken from then on", r"rename .*/\.units/"),
+    "a unit on a broken disk": ("cv", "broken from then on", r"rename .*/\.units/[^/]*"),
     "the last sync on a broken disk": ("stored", "broken from then on", r"fsync .*\.partial"),
     "the last rename on a full disk": ("stored", "full from then on", r"rename .*/runs/stacking_[^/]*"),
 }

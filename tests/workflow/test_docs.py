@@ -61,7 +61,7 @@ def test_the_commands_of_the_page_on_runs_run_as_they_stand(tiny: Desk) -> None:
     }
     shown = commands("docs/runs.md")
     assert {words[1] for words in shown if words[0] == "runs"} == {
-        "list", "show", "compare", "verify", "explain", "tag", "clean",
+        "list", "show", "compare", "verify", "explain", "reproduce", "tag", "clean",
     }  # fmt: skip
     for words in shown:
         tiny.call(*(ids.get(word, word) for word in words))
