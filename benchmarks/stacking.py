@@ -4,9 +4,9 @@
 
 DIR holds {SYMBOL}_1m.parquet. Prints one row per market and set of base models: medians of the whole command and of the
 work inside the process, and the ratios. Inside, stored: from the call to the published run in a warm process, reading,
-hashing, scoring and writing included. Inside, fresh: what the command's own manifest says its work took, imports and the
-reading of the dataset left out, so that the ratio is rather too low. Equal results are checked: the files of both runs
-must have equal hashes.
+hashing, scoring and writing included. Inside, fresh: what the command's own manifest says its work took, imports and
+the reading of the dataset left out, so that the ratio is rather too low. Equal results are checked: the files of both
+runs must have equal hashes.
 """
 
 from __future__ import annotations

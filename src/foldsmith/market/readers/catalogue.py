@@ -61,11 +61,8 @@ FORMATS: dict[str, Reader] = {
     "yfinance": Reader(yfinance.sniff, yfinance.read),
     "lean": Reader(lean.sniff, lean.read),
 }
-_NAMED = {
-    ".parquet": "parquet", ".pq": "parquet", ".dbn": "databento", ".dbz": "databento", ".feather": "freqtrade",
-    ".json": "freqtrade",
-}  # fmt: skip
-"""What a file is called after, if its content is nothing that is known: to say what is wrong with it."""
+_NO_TEXT = {".dbn", ".dbz", ".feather", ".json"}
+"""Endings of files that are no lines of text: what is called so and is not in any such format is damaged."""
 
 
 def check_format(name: str) -> None:
@@ -86,12 +83,10 @@ def format_of(file: File) -> str:
         )
     if fits:
         return fits[0]
-    if file.head.startswith(PARQUET):
+    suffixes = set(Path(file.name.lower()).suffixes)
+    if file.head.startswith(PARQUET) or suffixes & {".parquet", ".pq"}:
         return "parquet"
-    ending = next((ending for ending in _NAMED if f"{file.name.lower()}.".find(f"{ending}.") > 0), None)
-    if file.head.startswith(ARROW) or ending is not None:
-        if ending in (".parquet", ".pq"):
-            return "parquet"
+    if file.head.startswith(ARROW) or suffixes & _NO_TEXT:
         found = "an Arrow file of other columns" if file.head.startswith(ARROW) else f"{file.head[:12]!r}"
         raise DataError(
             f"{file.source} begins as no file that is known here ({found}); was it damaged, or renamed? Formats are "
