@@ -54,10 +54,12 @@ ROOM = 3 * 2**30
 
 
 class Target:
-    """One kind of file; `cases` is how many are run, `seconds` what one of them may take."""
+    """One kind of file; `cases` is how many are run, `seconds` what one of them may take without a word."""
 
     cases: ClassVar[int]
     seconds: ClassVar[float] = 30.0
+    mends: ClassVar[bool] = False
+    """What is spoilt is made good again, so that nothing need be refused."""
 
     def __init__(self, source: Path, scratch: Path) -> None:
         self.source = source
@@ -120,8 +122,16 @@ def signed(folder: Path, change: Mapping[str, Any] | None = None) -> None:
     found = json.loads((folder / MANIFEST).read_bytes())
     files = {path: hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in found["files"]}
     found |= {"files": files, **(change or {})}
-    found["content"] = content_hash(files, (parent["content"] for parent in found["parents"]))
+    parents = found["parents"] if isinstance(found["parents"], list) else []
+    named = [parent.get("content") for parent in parents if isinstance(parent, dict)]
+    found["content"] = content_hash(files, [name for name in named if isinstance(name, str)])
     (folder / MANIFEST).write_bytes(spelled(found))
+
+
+def changed_entry(draw: Draw, found: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """One entry of an object, changed; empty where nothing is left of it."""
+    changed = mutate_value(draw, {key: found[key]})
+    return changed if isinstance(changed, dict) else {}
 
 
 @contextmanager
@@ -209,10 +219,9 @@ class SignedManifests(Copied):
         key = draw.choice(
             ("extra", "extra", "parameters", "parameters", "parents", "seed", "packages", "command")
         )
-        changed = mutate_value(draw, {key: found[key]})
         try:
             with spoilt(run / MANIFEST, (run / MANIFEST).read_bytes()):
-                signed(run, changed)
+                signed(run, changed_entry(draw, found, key))
                 self._read(draw, run)
         finally:
             self.clean()
@@ -511,7 +520,7 @@ class ResumedSettings(Copied):
         kept = json.loads(path.read_bytes())
         part = draw.choice(("validation", "validation", "models", "horizons", "dataset", "content"))
         try:
-            path.write_bytes(spelled({**kept, **mutate_value(draw, {part: kept[part]})}))
+            path.write_bytes(spelled({**kept, **changed_entry(draw, kept, part)}))
             command("cv", "--resume", UNFINISHED, "--workers", 1, "--workspace", self.desk)
         finally:
             self.clean()
@@ -524,6 +533,7 @@ class Units(Copied):
     """
 
     cases = 120
+    mends = True
 
     def __init__(self, source: Path, scratch: Path) -> None:
         super().__init__(source, scratch)
@@ -676,13 +686,17 @@ class PredictedBars(RawParquet):
 
     cases = 80
 
+    def __init__(self, source: Path, scratch: Path) -> None:
+        super().__init__(source, scratch)
+        self.run = only(Workspace(source).runs)
+        shutil.copytree(self.run, scratch / "runs" / self.run.name)
+
     def case(self, draw: Draw) -> None:
         path, out = self.scratch / "bars.parquet", self.scratch / "out.csv"
         path.write_bytes(self.content(draw, self.whole))
         out.unlink(missing_ok=True)
-        run = only(Workspace(self.source).runs).name
-        words = ("predict", "--run-id", run, "--bars", path, "--output", out)
-        command(*words, "--workspace", self.source)
+        words = ("predict", "--run-id", self.run.name, "--bars", path, "--output", out)
+        command(*words, "--runs-dir", self.scratch / "runs", "--workspace", self.scratch)
 
 
 def as_parquet(frame: pl.DataFrame, metadata: dict[str, str] | None = None) -> bytes:

@@ -78,7 +78,7 @@ def test_spoilt_files_are_refused_in_one_sentence_or_read(
     assert not problems, f"{len(problems)} of {target.cases} cases, {len(kinds)} kinds:\n\n" + "\n\n".join(
         kinds
     )
-    assert refused, "no case was refused: nothing was spoilt"
+    assert refused or target.mends, "no case was refused: nothing was spoilt"
 
 
 def _watch(child: Child, report: Path, seconds: float) -> str | None:

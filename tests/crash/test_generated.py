@@ -28,7 +28,7 @@ from foldsmith.stages.recipe import Recipe
 
 pytestmark = pytest.mark.crash
 many = settings(
-    max_examples=400,
+    max_examples=150,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,

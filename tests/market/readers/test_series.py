@@ -161,8 +161,14 @@ def test_a_minute_of_trades_that_two_files_share_is_one_bar(tmp_path: Path) -> N
     assert "5 trades are made into bars of one minute; a minute without trades has none" in raw.assumptions
     with pytest.raises(SettingError, match=r"--stamp close does not go with a\.dbn: it holds trades"):
         read_bars(folder, stamp="close")
+    (folder / "0.dbn").write_bytes(header + trades(62, 9.0, 3.0) + trades(130, 4.0) + trades(190, 4.0))
+    with pytest.raises(DataError, match=r"files with trades of the same minutes \(3 minutes twice\)"):
+        read_bars(folder)
+    (folder / "0.dbn").unlink()
+    (folder / "b.dbn").rename(folder / "0.dbn")  # whatever they are called: in order of time
+    assert read_bars(folder).frame.equals(raw.frame)
     (folder / "c.dbn").write_bytes(databento(3)(MARCH).content)
-    with pytest.raises(DataError, match=r"holds bars and trades \(a\.dbn, c\.dbn\)"):
+    with pytest.raises(DataError, match=r"holds bars and trades \(0\.dbn, c\.dbn\)"):
         read_bars(folder)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foldsmith.errors import DataError
@@ -45,6 +45,7 @@ def twin(trades: list[tuple[int, int, int, str]]) -> dict[tuple[datetime, str], 
     return found
 
 
+@settings(deadline=None)
 @given(trades=TRADES)
 def test_minutes_equal_their_twin(trades: list[tuple[int, int, int, str]]) -> None:
     table = table_of(trades)
@@ -55,6 +56,7 @@ def test_minutes_equal_their_twin(trades: list[tuple[int, int, int, str]]) -> No
     assert bars["time"].is_sorted()
 
 
+@settings(deadline=None)
 @given(trades=TRADES, cut=st.integers(0, 60))
 def test_a_cut_between_files_changes_nothing(trades: list[tuple[int, int, int, str]], cut: int) -> None:
     trades = sorted(trades, key=lambda trade: trade[0])

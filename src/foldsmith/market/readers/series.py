@@ -68,14 +68,15 @@ def read_series(
     parts = [_read(file, file_format, timezone) for file in files if file not in beside]
     if len(parts) > 1:
         _check_together(parts, path.name)
-    frame = pl.concat([part.frame for part in parts]) if len(parts) > 1 else parts[0].frame
     first = parts[0].table
     if first.trades:
         if stamp == "close":
             raise SettingError(
                 f"--stamp close does not go with {first.source}: it holds trades, and a trade has no end."
             )
-        frame = joined(frame)
+        frame = _joined_trades(parts, path.name)
+    else:
+        frame = pl.concat([part.frame for part in parts]) if len(parts) > 1 else parts[0].frame
     known = None if first.vendor is None else first.stamp
     closes = (stamp or known) == "close"
     length = _length(parts, bar_seconds) if closes else None
@@ -87,6 +88,20 @@ def read_series(
             f"left out: {', '.join(file.name for file in beside[:_SAID])}, which vendors put beside bars",
         )
     return frame.with_columns(series.alias("datetime")), said, metadata
+
+
+def _joined_trades(parts: Sequence[Part], name: str) -> pl.DataFrame:
+    """Minutes of all files in order of time; two files may share the minute that they were cut in, and no more."""
+    ordered = sorted(parts, key=lambda part: int(part.instants[0]))
+    frame = pl.concat([part.frame for part in ordered])
+    whole = joined(frame)
+    contracts = frame["contract"].n_unique() if "contract" in frame.columns else 1
+    if frame.height - whole.height > (len(parts) - 1) * contracts:
+        raise DataError(
+            f"{name} holds files with trades of the same minutes ({frame.height - whole.height:,} minutes twice); keep "
+            "each trade in one file."
+        )
+    return whole
 
 
 def _holds_no_bars(file: File) -> bool:
