@@ -104,6 +104,9 @@ class ValidationSettings:
             ("--n-trials", self.n_trials, 1),
             ("--seed", self.seed, 0),
         ):
+            # Also read back from files, where it may be anything.
+            if value is not None and type(value) is not int:
+                raise SettingError(f"{flag} {value!r:.40} is no whole number.")
             if value is not None and value < least:
                 raise SettingError(f"{flag} {value} is too small; the least is {least}.")
         if self.sample_weight not in ("none", "uniqueness"):

@@ -104,13 +104,14 @@ def _fresh(
     ctx: click.Context, workspace: Workspace, flags: dict[str, Any]
 ) -> tuple[Run, CrossValidateSettings]:
     from foldsmith.models.catalogue import MODELS, installed, model_class
+    from foldsmith.runs.store import horizons_of
 
     validation = validation_settings(ctx)
     models = parse_list(flags["models"], list(MODELS), "model", every=installed())
     for name in models:
         model_class(name)  # an extra that is missing is told now, not after hours
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
-    horizons = parse_horizons(flags["horizons"], dataset.manifest.extra["horizons"])
+    horizons = parse_horizons(flags["horizons"], horizons_of(dataset))
     return dataset, CrossValidateSettings(models, horizons, validation)
 
 

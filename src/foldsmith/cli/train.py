@@ -41,7 +41,7 @@ def read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> di
         return {}
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingError(f"--config {path} cannot be read as TOML: {error}.") from None
     params = found.pop("params", {})
     if not isinstance(params, dict):
@@ -178,6 +178,7 @@ def _base(
     flags: dict[str, Any],
 ) -> Run:
     from foldsmith.models.catalogue import make
+    from foldsmith.runs.store import horizons_of
     from foldsmith.stages.train import train_base
 
     refuse(
@@ -193,7 +194,7 @@ def _base(
         )
     make(name, seed=settings.seed, **params)  # a wrong hyperparameter is told before any work
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
-    (horizon,) = parse_horizons(str(horizon), dataset.manifest.extra["horizons"])
+    (horizon,) = parse_horizons(str(horizon), horizons_of(dataset))
     return train_base(
         dataset,
         name,
@@ -217,6 +218,7 @@ def _ensemble_from_fresh(
     flags: dict[str, Any],
 ) -> Run:
     from foldsmith.models.catalogue import MODELS, installed, model_class
+    from foldsmith.runs.store import horizons_of
     from foldsmith.stages.train import train_fresh
 
     refuse(ctx, ["phase3_output"], "it says where --stacking-data is looked for, which is not given")
@@ -226,7 +228,7 @@ def _ensemble_from_fresh(
     for model in models:
         model_class(model)
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
-    horizons = parse_horizons(str(horizon), dataset.manifest.extra["horizons"])
+    horizons = parse_horizons(str(horizon), horizons_of(dataset))
     return train_fresh(
         dataset,
         CrossValidateSettings(models, horizons, settings),

@@ -9,7 +9,6 @@ included) and slippage are round figures of a retail account: overrule them with
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -18,6 +17,9 @@ from typing import Any
 
 from foldsmith.errors import SettingError
 from foldsmith.market.sessions import CALENDARS
+
+MOST = 1e12
+"""No tick, value, fee or gap of any market is larger."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,12 @@ class Instrument:
             ("max_gap_minutes", 1, False),
         ):
             value = getattr(self, field)
-            if not math.isfinite(value) or value < least or (strict and value == least):
+            # One comparison refuses NaN, infinity, and whole numbers that no float can hold.
+            if not least <= value <= MOST or (strict and value == least):
                 bound = f"above {least:g}" if strict else f"at least {least:g}"
-                raise SettingError(f"instrument {self.symbol}: {field} is {value:g}; it must be {bound}.")
+                raise SettingError(
+                    f"instrument {self.symbol}: {field} is {value!s:.20}; it must be {bound} and at most {MOST:g}."
+                )
 
     @property
     def point_value(self) -> float:
@@ -123,7 +128,7 @@ def parse_instruments(text: str, source: str = "instruments.toml") -> dict[str, 
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # tomllib's own is a ValueError, as are numbers without end
         raise SettingError(f"{source} is no TOML file: {error}.") from None
     return {symbol: _from_table(symbol, table, source) for symbol, table in tables.items()}
 
@@ -156,7 +161,12 @@ def _typed(value: Any, wanted: str, where: str) -> Any:
     if wanted == "str" and isinstance(value, str):
         return value
     if wanted == "float" and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise SettingError(
+                f"{where} has a number of {len(str(value))} digits; give a smaller one."
+            ) from None
     if wanted == "int" and isinstance(value, int) and not isinstance(value, bool):
         return value
     kind = {"str": "text in quotes", "float": "a number", "int": "a whole number"}[wanted]

@@ -95,7 +95,7 @@ class Simulation:
                 edge=float(content["edge"]),
                 start=date.fromisoformat(content["start"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise SettingError(f"{text[:80]!r} holds no settings of a simulated market ({error}).") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -46,12 +45,10 @@ def settle(model: str, table: Mapping[str, Parameter], given: Mapping[str, Any])
 
 def _value(model: str, name: str, entry: Parameter, value: Any) -> Number:
     kind = "a whole number" if entry.whole else "a number"
-    number = (
-        isinstance(value, int) if entry.whole else isinstance(value, int | float) and math.isfinite(value)
-    ) and not isinstance(value, bool)
+    number = isinstance(value, int if entry.whole else int | float) and not isinstance(value, bool)
     if not number or not entry.low <= value <= entry.high:
         raise SettingError(
-            f"{model}: {name}={value!r} cannot be used; give {kind} from {entry.low} to {entry.high}."
+            f"{model}: {name}={value!r:.60} cannot be used; give {kind} from {entry.low} to {entry.high}."
         )
     return int(value) if entry.whole else float(value)
 

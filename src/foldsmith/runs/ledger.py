@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from foldsmith.errors import DataError
 from foldsmith.runs.ledger_file import (
@@ -29,6 +29,7 @@ from foldsmith.runs.ledger_file import (
     told,
 )
 
+Row = TypeVar("Row")
 _TRIAL = ("run_id", "fingerprint", "model", "horizon", "fold", "number", "params", "value", "state")
 
 
@@ -73,6 +74,13 @@ class Removed(NamedTuple):
     run_id: str
     kind: str
     content: str
+    at: str
+
+
+class _Tag(NamedTuple):
+    run_id: str
+    tag: str
+    present: bool
     at: str
 
 
@@ -146,7 +154,7 @@ class Ledger:
     ) -> list[Look]:
         """The looks made so far, in order, of one dataset, run content or split where given."""
         wanted = {"fingerprint": fingerprint, "content": content, "split": split}
-        every = [Look(**entry) for entry in self._entries("look")]
+        every = self._all(Look, "look")
         return [look for look in every if all(v in (None, getattr(look, name)) for name, v in wanted.items())]
 
     def record_published(
@@ -158,14 +166,14 @@ class Ledger:
 
     def published(self) -> list[Published]:
         """Every run that was ever published, oldest first; one killed just before its rename is among them."""
-        return [Published(**entry) for entry in self._entries("published")]
+        return self._all(Published, "published")
 
     def manifest_hashes(self, run_id: str) -> tuple[str, ...]:
         """Hashes of the manifests that runs of this id were published with, oldest first.
 
         More than one where a chosen name was used in several folders, or again after its run was deleted.
         """
-        return tuple(str(entry["manifest"]) for entry in self._entries("published", run_id))
+        return tuple(str(entry.manifest) for entry in self._all(Published, "published", run_id))
 
     def record_removed(self, run_id: str, kind: str, content: str) -> None:
         """Enter a run that is about to be removed for good."""
@@ -173,7 +181,7 @@ class Ledger:
 
     def removed(self) -> list[Removed]:
         """The runs that were removed, oldest first."""
-        return [Removed(**entry) for entry in self._entries("removed")]
+        return self._all(Removed, "removed")
 
     def record_tag(self, run_id: str, tag: str, present: bool) -> None:
         """Give a run a tag, or take it away."""
@@ -182,9 +190,9 @@ class Ledger:
     def tags(self) -> dict[str, tuple[str, ...]]:
         """The tags that runs have now, by run id, in alphabetical order."""
         has: dict[str, set[str]] = {}
-        for entry in self._entries("tag"):
-            of_run = has.setdefault(entry["run_id"], set())
-            (of_run.add if entry["present"] else of_run.discard)(entry["tag"])
+        for entry in self._all(_Tag, "tag"):
+            of_run = has.setdefault(entry.run_id, set())
+            (of_run.add if entry.present else of_run.discard)(entry.tag)
         return {run_id: tuple(sorted(tags)) for run_id, tags in has.items() if tags}
 
     def anchor(self) -> Anchor:
@@ -218,8 +226,8 @@ class Ledger:
         with self._writing() as connection:
             append(connection, [Entry(kind, run_id, "", _body(content))], self._now())
 
-    def _entries(self, kind: str, run_id: str | None = None) -> list[dict[str, Any]]:
-        """The entries of a kind (and a run) as names and values, oldest first."""
+    def _all(self, row: Callable[..., Row], kind: str, run_id: str | None = None) -> list[Row]:
+        """The entries of a kind (and a run), oldest first."""
         query, values = "SELECT run_id, fingerprint, body, at FROM entries WHERE kind = ?", [kind]
         if run_id is not None:
             query, values = f"{query} AND run_id = ?", [kind, run_id]
@@ -229,11 +237,13 @@ class Ledger:
             rows = connection.execute(f"{query} ORDER BY id", values).fetchall()
         try:
             return [
-                {"run_id": run, **({"fingerprint": data} if data else {}), **json.loads(body), "at": at}
+                row(
+                    **{"run_id": run, **({"fingerprint": data} if data else {}), **json.loads(body), "at": at}
+                )
                 for run, data, body, at in rows
             ]
-        except (ValueError, TypeError) as error:
-            raise damaged(self.path, f"an entry of kind {kind} is no JSON") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise damaged(self.path, f"an entry of kind {kind} is none") from error
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

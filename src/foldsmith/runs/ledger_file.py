@@ -163,7 +163,7 @@ def told(path: Path) -> Iterator[None]:
         else:
             raise damaged(path, text) from error
         raise FoldsmithError(f"the ledger {path} cannot be used: {why}, then run again.") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise damaged(path, str(error)) from error
 
 

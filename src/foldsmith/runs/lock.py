@@ -72,9 +72,10 @@ def is_held(folder: Path) -> bool:
 
 def owner(folder: Path) -> str:
     """Who holds, or last held, the lock, in words for a message."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
+    with suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         found = json.loads((folder / LOCK).read_bytes()[:1000])
-        return f"process {int(found['pid'])} on {found['host']!s:.80}"
+        host = "".join(letter if letter.isprintable() else "?" for letter in str(found["host"])[:80])
+        return f"process {int(found['pid'])} on {host}"
     return "an unknown process"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 
-from foldsmith.errors import FoldsmithError, IntegrityError, MissingError, SettingError
+from foldsmith.errors import DataError, FoldsmithError, IntegrityError, MissingError, SettingError
 from foldsmith.runs.claim import partials
 from foldsmith.runs.files import disk_errors_told, read_json, write_json
 from foldsmith.runs.ids import RUN_ID, check_name, is_name
@@ -157,6 +157,14 @@ def newest_dataset(workspace: Workspace, symbol: str | None = None) -> Run:
     return workspace.open_run(workspace.datasets, newest[chosen])
 
 
+def horizons_of(dataset: Run) -> tuple[int, ...]:
+    """The horizons that a dataset has labels for; DataError where its manifest does not say them."""
+    found = dataset.manifest.extra.get("horizons")
+    if not isinstance(found, list) or not found or not all(type(horizon) is int for horizon in found):
+        raise DataError(f"dataset {dataset.id} does not say its horizons ({found!r:.60}); make it again.")
+    return tuple(found)
+
+
 def _begun(parent: Path, name: str) -> str:
     made = RUN_ID.fullmatch(name)
     if made is not None:
@@ -186,6 +194,7 @@ __all__ = [
     "Run",
     "Workspace",
     "ensure_folder",
+    "horizons_of",
     "newest_dataset",
     "open_run",
     "partials",

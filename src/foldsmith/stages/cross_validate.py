@@ -8,7 +8,7 @@ from typing import Any
 
 from foldsmith.config import CrossValidateSettings, ValidationSettings, parameters
 from foldsmith.contracts import base_prediction_contract, oof_contract
-from foldsmith.errors import DataError
+from foldsmith.errors import DataError, SettingError
 from foldsmith.runs.store import Run, ensure_folder, write_json
 from foldsmith.stages import publish
 from foldsmith.stages.horizon import HorizonTable, load_horizons
@@ -78,7 +78,7 @@ def kept_settings(folder: Path, run_id: str) -> tuple[str, str, CrossValidateSet
         validation = ValidationSettings(**kept["validation"])
         settings = CrossValidateSettings(tuple(kept["models"]), tuple(kept["horizons"]), validation)
         return str(kept["dataset"]), str(kept["content"]), settings
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, SettingError) as error:
         raise DataError(
             f"what run {run_id} was begun with cannot be read ({error}); start a new run."
         ) from error

@@ -185,7 +185,7 @@ def _report(
 
     recipe, trained = table.recipe, metrics["trained"]
     dataset.verify(["findings.json"])
-    findings = read_json(dataset.path / "findings.json")
+    cleaning, labelling = _findings(dataset, table.horizon)
     name = str(model.manifest.extra["model"])
     barriers = recipe.horizons[table.horizon].barriers
     return render(
@@ -210,9 +210,9 @@ def _report(
         members=metrics["members"] or None,
         statements=_statements(trained, split),
         recovery=metrics["recovery"],
-        findings={key: findings[key] for key in ("cleaning", "blocks")},
+        findings=cleaning,
         labels={
-            **findings["labels"][str(table.horizon)],
+            **labelling,
             "barriers": {"up": barriers.up, "down": barriers.down},
             "ways of labelling tried on these raw bars": sum(
                 provenance.ledger.trial_count(parent.content, table.horizon)
@@ -235,6 +235,23 @@ def _report(
             "packages": model.manifest.packages,
         },
     )
+
+
+def _findings(dataset: Run, horizon: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What phase 1 found in the bars, and how many labels of a horizon it made and dropped."""
+    found = read_json(dataset.path / "findings.json")
+    try:
+        cleaning, labelling = (
+            {key: found[key] for key in ("cleaning", "blocks")},
+            found["labels"][str(horizon)],
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"findings.json of dataset {dataset.id} is not what phase 1 writes ({error!r:.60}); make it again."
+        ) from error
+    if not all(isinstance(part, dict) for part in (*cleaning.values(), labelling)):
+        raise DataError(f"findings.json of dataset {dataset.id} is not what phase 1 writes; make it again.")
+    return cleaning, labelling
 
 
 def _statements(trained: Mapping[str, Any], split: str) -> list[str]:

@@ -41,6 +41,10 @@ def feature_matrix(features: pl.DataFrame, names: tuple[str, ...]) -> npt.NDArra
     missing = [name for name in names if name not in features.columns]
     if missing:
         raise DataError(f"feature {missing[0]!r} is missing ({len(missing)} in all); make the dataset again.")
+    if len(set(names)) != len(names):
+        raise DataError(
+            f"{len(names)} features are named and {len(set(names))} differ; make the dataset again."
+        )
     return np.ascontiguousarray(features.select(names).to_numpy(), dtype=np.float32)
 
 

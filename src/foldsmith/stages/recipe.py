@@ -77,7 +77,7 @@ class Recipe:
                     "horizons": horizons,
                 }
             )
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
             raise DataError(f"{path} is no recipe ({error}); was it edited? Make the run again.") from error
 
 

@@ -42,7 +42,7 @@ def read_table(
         raise MissingError(f"{path} is not there.")
     try:
         frame = pl.read_parquet(path, columns=list(columns) if columns is not None else None)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise DataError(
             f"{path} cannot be read as Parquet ({_first_line(error)}); is it cut short?"
         ) from error
@@ -54,7 +54,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         text = pl.read_parquet_metadata(path).get(METADATA_KEY, "{}")
         found = json.loads(text)
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise DataError(f"the metadata of {path} cannot be read ({_first_line(error)}).") from error
     if not isinstance(found, dict):
         raise DataError(f"the metadata of {path} is {type(found).__name__}, not a table of names and values.")

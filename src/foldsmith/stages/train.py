@@ -14,7 +14,7 @@ from foldsmith.config import TAIL_SHARE, CrossValidateSettings, ValidationSettin
 from foldsmith.contracts import oof_contract, prediction_contract
 from foldsmith.dataset import Dataset
 from foldsmith.ensembles.catalogue import make_ensemble
-from foldsmith.errors import IntegrityError, MissingError
+from foldsmith.errors import DataError, IntegrityError, MissingError, SettingError
 from foldsmith.evaluation.metrics import score
 from foldsmith.intervals import as_instants
 from foldsmith.runs.manifest import Parent
@@ -134,7 +134,12 @@ def stored_inputs(workspace: Workspace, cv_run: Run, horizon: int) -> tuple[Ense
     metadata = stacking.metadata
     dataset = parent_dataset(workspace, cv_run)
     recipe = load_recipe(dataset)
-    settings = ValidationSettings(**metadata["validation"])
+    try:
+        settings = ValidationSettings(**metadata["validation"])
+    except (TypeError, SettingError) as error:
+        raise DataError(
+            f"CV run {cv_run.id} does not say how its folds were made ({error}); make it again."
+        ) from error
     models = tuple(metadata["models"])
     inputs = EnsembleInputs(
         horizon=horizon,
