@@ -62,8 +62,9 @@ class Instrument:
             # One comparison refuses NaN, infinity, and whole numbers that no float can hold.
             if not least <= value <= MOST or (strict and value == least):
                 bound = f"above {least:g}" if strict else f"at least {least:g}"
+                shown = f"{value!s:.20}" if isinstance(value, int) else f"{value:g}"
                 raise SettingError(
-                    f"instrument {self.symbol}: {field} is {value!s:.20}; it must be {bound} and at most {MOST:g}."
+                    f"instrument {self.symbol}: {field} is {shown}; it must be {bound} and at most {MOST:g}."
                 )
 
     @property
