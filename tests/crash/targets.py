@@ -834,6 +834,23 @@ reg_lambda = 1e1
 """
 
 
+PRESETS = b"""[mine]
+timeframe = "15m"
+horizons = [5, 10]
+train-ratio = 0.6
+val_ratio = 0.2
+test-ratio = 0.2
+k-up = 1.5
+k-down = 1
+
+["another one"]
+start = "2022-01-03"
+max-bars = 20
+horizons = "5"
+timezone = "America/Chicago"
+"""
+
+
 class Instruments(Target):
     """instruments.toml of a workspace."""
 
@@ -856,6 +873,21 @@ class Configs(Target):
         path.write_bytes(mutate_text(draw, CONFIG, INSTRUMENTS))
         # No dataset is in this workspace: all that a flag can say is looked at before that is told.
         command("train", "--config", path, "--workspace", self.scratch)
+
+
+class Presets(Target):
+    """presets.toml of a workspace, as far as the flags that a preset gives."""
+
+    cases = 1500
+
+    def case(self, draw: Draw) -> None:
+        (self.scratch / "presets.toml").write_bytes(mutate_text(draw, PRESETS, CONFIG))
+        where = ("--workspace", self.scratch)
+        if draw.random() < 0.3:
+            command("pipeline", "presets", *where)
+        # No bars are in this workspace: all that a flag can say is looked at before that is told.
+        name = draw.choice(("mine", "another one", "scalp"))
+        command("pipeline", "run", "--symbols", "MES", "--preset", name, "--yes", *where)
 
 
 TARGETS: dict[str, type[Target]] = {
@@ -887,4 +919,5 @@ TARGETS: dict[str, type[Target]] = {
     "tables of CV runs stacked": StackedTables,
     "instruments": Instruments,
     "configs": Configs,
+    "presets": Presets,
 }

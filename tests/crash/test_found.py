@@ -30,14 +30,16 @@ pytestmark = pytest.mark.crash
 
 HUGE = "9" * 5000
 HUGE_FLOAT = "9" * 400
+HUGE_HEX = "0x" + "f" * 5000
+"""Parsed at once, and then too long to be written in decimals, in a message too."""
 NESTED = "[" * DEEP
 
 
 # --- text that a user writes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [HUGE, HUGE_FLOAT, NESTED])
-@pytest.mark.parametrize("field", ["tick_size", "max_gap_minutes"])
+@pytest.mark.parametrize("value", [HUGE, HUGE_FLOAT, HUGE_HEX, NESTED])
+@pytest.mark.parametrize("field", ["calendar", "tick_size", "max_gap_minutes"])
 def test_instruments_with_values_beyond_all_bounds(field: str, value: str) -> None:
     fields = {"calendar": '"CME_EQUITY"', "tick_size": "1", "tick_value": "1", field: value}
     text = "[MES]\n" + "\n".join(f"{name} = {word}" for name, word in fields.items())
@@ -45,12 +47,23 @@ def test_instruments_with_values_beyond_all_bounds(field: str, value: str) -> No
         parse_instruments(text)
 
 
-@pytest.mark.parametrize("value", [HUGE, HUGE_FLOAT, NESTED])
+@pytest.mark.parametrize("value", [HUGE, HUGE_FLOAT, HUGE_HEX, NESTED])
 @pytest.mark.parametrize("key", ["seed", "learning_rate", "num_leaves"])
 def test_configs_with_values_beyond_all_bounds(tmp_path: Path, key: str, value: str) -> None:
     table = "" if key == "seed" else "[params]\n"
     (tmp_path / "c.toml").write_text(f'model = "lightgbm"\nhorizon = 5\n{table}{key} = {value}\n')
     words = ["train", "--config", str(tmp_path / "c.toml"), "--workspace", str(tmp_path)]
+    done = CliRunner().invoke(main, words)
+    assert isinstance(done.exception, SystemExit), repr(done.exception)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(("error: ", "Usage: "))
+
+
+@pytest.mark.parametrize("value", [HUGE, HUGE_FLOAT, HUGE_HEX, NESTED, f"[{HUGE_HEX}]"])
+@pytest.mark.parametrize("key", ["timeframe", "k-up", "max-bars", "start"])
+def test_presets_with_values_beyond_all_bounds(tmp_path: Path, key: str, value: str) -> None:
+    (tmp_path / "presets.toml").write_text(f"[mine]\n{key} = {value}\n")
+    words = ["pipeline", "run", "--symbols", "MES", "--preset", "mine", "--workspace", str(tmp_path)]
     done = CliRunner().invoke(main, words)
     assert isinstance(done.exception, SystemExit), repr(done.exception)
     assert done.exit_code == 2

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 180.0
+SECONDS = 600.0
 """No command of these tests may take longer."""
 LIBRARIES = (
     "catboost",
