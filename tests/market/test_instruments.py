@@ -45,7 +45,7 @@ def test_workspace_file_adds_and_overrules() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[A\n", r"mine\.toml is no TOML file"),
+        ("[A\n", r"mine\.toml cannot be read as TOML"),
         ("A = 1\n", "A stands alone"),
         (GOOD + "tick = 1\n", r"unknown setting 'tick'.*did you mean tick_size"),
         ('[A]\ncalendar = "24x7"\ntick_size = 1\n', "lacks tick_value"),

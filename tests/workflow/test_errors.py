@@ -132,7 +132,7 @@ def test_a_spoilt_instruments_file_is_told(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     raw_csv(desk, HEADER)
     for text, sentence in (
-        (b"[MES", "is no TOML file"),
+        (b"[MES", "cannot be read as TOML"),
         (b"\xff\xfe", "is not UTF-8"),
         (b'[MES]\ncalendar="CME_EQUITY"', "lacks tick_size"),
         (b'[MES]\ncalendar="nope"\ntick_size=1\ntick_value=1', "calendar 'nope' is unknown"),

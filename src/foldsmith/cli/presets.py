@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from foldsmith.cli.command import given
 from foldsmith.errors import SettingError
+from foldsmith.toml import parse_toml
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Workspace
@@ -69,9 +69,10 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
     from foldsmith.runs.files import read_small
 
     try:
-        found = tomllib.loads(read_small(path, LIMIT).decode())
-    except (ValueError, RecursionError) as error:
-        raise SettingError(f"{path} cannot be read as TOML: {error}.") from error
+        text = read_small(path, LIMIT).decode()
+    except UnicodeDecodeError as error:
+        raise SettingError(f"{path} is not UTF-8 text ({error}); save it as such.") from error
+    found = parse_toml(text, str(path))
     return {name: _checked(path, name, flags) for name, flags in found.items()}
 
 

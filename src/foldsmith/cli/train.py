@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,7 @@ from foldsmith.config import (
     parse_list,
 )
 from foldsmith.errors import SettingError
+from foldsmith.toml import parse_toml
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Run, Workspace
@@ -40,9 +40,10 @@ def read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> di
     if path is None:
         return {}
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"--config {path} cannot be read as TOML: {error}.") from None
+    found = parse_toml(text, f"--config {path}")
     params = found.pop("params", {})
     if not isinstance(params, dict):
         raise SettingError(

@@ -9,7 +9,6 @@ included) and slippage are round figures of a retail account: overrule them with
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
@@ -17,6 +16,7 @@ from typing import Any
 
 from foldsmith.errors import SettingError
 from foldsmith.market.sessions import CALENDARS
+from foldsmith.toml import parse_toml
 
 MOST = 1e12
 """No tick, value, fee or gap of any market is larger."""
@@ -62,9 +62,8 @@ class Instrument:
             # One comparison refuses NaN, infinity, and whole numbers that no float can hold.
             if not least <= value <= MOST or (strict and value == least):
                 bound = f"above {least:g}" if strict else f"at least {least:g}"
-                shown = f"{value!s:.20}" if isinstance(value, int) else f"{value:g}"
                 raise SettingError(
-                    f"instrument {self.symbol}: {field} is {shown}; it must be {bound} and at most {MOST:g}."
+                    f"instrument {self.symbol}: {field} is {value:g}; it must be {bound} and at most {MOST:g}."
                 )
 
     @property
@@ -127,10 +126,7 @@ def parse_instruments(text: str, source: str = "instruments.toml") -> dict[str, 
     >>> parse_instruments(text)["FILUSDT"].calendar
     '24x7'
     """
-    try:
-        tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # tomllib's own is a ValueError, as are numbers without end
-        raise SettingError(f"{source} is no TOML file: {error}.") from None
+    tables = parse_toml(text, source)
     return {symbol: _from_table(symbol, table, source) for symbol, table in tables.items()}
 
 
@@ -162,12 +158,7 @@ def _typed(value: Any, wanted: str, where: str) -> Any:
     if wanted == "str" and isinstance(value, str):
         return value
     if wanted == "float" and isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError:
-            raise SettingError(
-                f"{where} has a number of {len(str(value))} digits; give a smaller one."
-            ) from None
+        return float(value)
     if wanted == "int" and isinstance(value, int) and not isinstance(value, bool):
         return value
     kind = {"str": "text in quotes", "float": "a number", "int": "a whole number"}[wanted]
