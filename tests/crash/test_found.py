@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import date
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +121,11 @@ def test_a_parquet_table_that_lost_bytes_in_its_middle(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         read_table(path)
     assert read_metadata(path) == {}
+
+
+def test_a_feature_that_is_no_number() -> None:
+    with pytest.raises(DataError):
+        feature_matrix(pl.DataFrame({"a": [time(1)]}), ("a",))
 
 
 def test_a_feature_that_is_listed_twice() -> None:

@@ -45,6 +45,9 @@ def feature_matrix(features: pl.DataFrame, names: tuple[str, ...]) -> npt.NDArra
         raise DataError(
             f"{len(names)} features are named and {len(set(names))} differ; make the dataset again."
         )
+    strange = next((name for name in names if not features[name].dtype.is_numeric()), None)
+    if strange is not None:
+        raise DataError(f"feature {strange!r} has type {features[strange].dtype}; make the dataset again.")
     return np.ascontiguousarray(features.select(names).to_numpy(), dtype=np.float32)
 
 
