@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from foldsmith.errors import DataError, FoldsmithError, MissingError
 from foldsmith.runs.files import (
     canonical_json,
+    disk_trouble,
     hash_file,
-    no_room,
     parse_json,
     read_json,
     write_json,
@@ -129,19 +129,19 @@ def test_other_errors_of_the_system_are_not_dressed_up(tmp_path: Path) -> None:
 
 
 def test_want_of_space_is_known_by_number_and_by_the_words_libraries_hand_on() -> None:
-    assert no_room(OSError(errno.ENOSPC, "x")) is not None
-    assert no_room(OSError(errno.EDQUOT, "x")) is not None
+    assert disk_trouble(OSError(errno.ENOSPC, "x")) is not None
+    assert disk_trouble(OSError(errno.EDQUOT, "x")) is not None
     assert (
-        no_room(RuntimeError("parquet: underlying IO error: No space left on device (os error 28)"))
+        disk_trouble(RuntimeError("parquet: underlying IO error: No space left on device (os error 28)"))
         is not None
     )
-    assert no_room(RuntimeError("cannot save: No space left on device")) is not None
-    assert no_room(OSError("Not enough free space to write 80000000 bytes after offset 128")) is not None
-    assert no_room(OSError("1000 requested and 12 written")) is not None
-    assert no_room(OSError("12 rows")) is None
-    assert no_room(OSError(errno.EACCES, "x")) is None
-    assert no_room(ValueError("row 28")) is None
-    assert no_room(KeyboardInterrupt()) is None
+    assert disk_trouble(RuntimeError("cannot save: No space left on device")) is not None
+    assert disk_trouble(OSError("Not enough free space to write 80000000 bytes after offset 128")) is not None
+    assert disk_trouble(OSError("1000 requested and 12 written")) is not None
+    assert disk_trouble(OSError("12 rows")) is None
+    assert disk_trouble(OSError(errno.EACCES, "x")) is None
+    assert disk_trouble(ValueError("row 28")) is None
+    assert disk_trouble(KeyboardInterrupt()) is None
 
 
 @given(st.binary(max_size=3000))

@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Self
 
 from foldsmith.errors import FoldsmithError, MissingError, TakenError
-from foldsmith.runs.files import disk_errors_told, fsync_path, no_room
+from foldsmith.runs.files import disk_errors_told, disk_trouble, fsync_path
 from foldsmith.runs.ids import SUFFIXES, check_name, is_name, new_run_id, next_run_id
 from foldsmith.runs.lock import LOCK, Lock, is_held, owner
 from foldsmith.runs.rename import rename_without_replacing
@@ -122,7 +122,7 @@ class Claim:
             return  # a forked worker that comes out of the block: the run is its parent's
         if self._lock is not None:
             self._end()
-        sentence = None if error is None else no_room(error)
+        sentence = None if error is None else disk_trouble(error)
         if sentence is not None:
             left = (
                 f"resume it with its id {self.id}" if self.resumable else "run again; nothing of it is left"

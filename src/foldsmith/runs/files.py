@@ -36,8 +36,8 @@ _DISK_TROUBLE = {
 _NUMPY_NO_ROOM = re.compile(r"Not enough free space to write \d+ bytes|\d+ requested and \d+ written")
 
 
-def no_room(error: BaseException) -> str | None:
-    """What to do if `error` says that a file could not be written for want of space, else None.
+def disk_trouble(error: BaseException) -> str | None:
+    """What to do if `error` says that the disk could not take what was written, else None.
 
     Libraries that write files themselves hand on the system's words, or their own, without its number: those
     are known too.
@@ -46,7 +46,7 @@ def no_room(error: BaseException) -> str | None:
         return None
     if isinstance(error, OSError) and error.errno is None and _NUMPY_NO_ROOM.match(str(error)):
         return _DISK_TROUBLE[errno.ENOSPC]
-    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
         words = (f"(os error {number})", os.strerror(number))
         if getattr(error, "errno", None) == number or any(word in str(error) for word in words):
             return _DISK_TROUBLE[number]

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foldsmith.errors import DataError, FoldsmithError, IntegrityError, UnfinishedError
-from foldsmith.runs.files import fsync_path, hash_file, no_room, read_json, write_json
+from foldsmith.runs.files import disk_trouble, fsync_path, hash_file, read_json, write_json
 from foldsmith.runs.rename import rename_without_replacing
 
 FOLDER = ".units"
@@ -187,7 +187,7 @@ def _call(unit: Unit, store: UnitStore) -> tuple[str, str | None]:
     except FoldsmithError as error:
         return unit.key, str(error).rstrip(".")
     except Exception as error:  # libraries raise their own kinds; what failed is told, never hidden
-        if no_room(error) is not None:
+        if disk_trouble(error) is not None:
             raise
         (store.folder / f"{unit.key}.error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         return unit.key, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
