@@ -43,7 +43,7 @@ def assert_same(made: Market, sigma: Any, max_bars: int, up: float, down: float)
     told = counts.as_dict()
     assert told["bars"] == len(slow)
     assert told["events"] == len(events)
-    for reason in ("warm_up", "no_volatility", "crosses_block", "end_of_data", "disk_trouble"):
+    for reason in ("warm_up", "no_volatility", "crosses_block", "end_of_data", "no_room"):
         assert told[reason] == slow.count(reason)
     assert [told[k] for k in ("short", "neutral", "long")] == [
         sum(event["y"] == y for event in events) for y in (-1, 0, 1)
@@ -194,13 +194,13 @@ def test_no_barrier_below_a_price_above_zero() -> None:
     frame, counts = made.labels(np.full(8, 0.9), 4)
     assert frame.is_empty()
     LABELS.check(frame)
-    assert (counts.disk_trouble, counts.end_of_data, counts.events) == (4, 4, 0)
+    assert (counts.no_room, counts.end_of_data, counts.events) == (4, 4, 0)
 
 
 def test_absurd_volatility_is_no_overflow() -> None:
     made = market([(19_000.0, 19_001.0, 18_999.0, 19_000.0)] * 8)
     for sigma in (1e3, 1e300, np.inf):
-        assert made.labels(np.full(8, sigma), 4)[1].disk_trouble == 4
+        assert made.labels(np.full(8, sigma), 4)[1].no_room == 4
     frame, _ = made.labels(np.full(8, 1e6), 4, up=99.0, down=1e-12)
     assert frame["y"].to_list() == [-1] * 4
     assert (frame["upper"] > 1e12).all()
@@ -249,7 +249,7 @@ def test_counts_are_a_partition(made: Market, max_bars: int, seed: int) -> None:
     sigma = np.random.default_rng(seed).choice([np.nan, 0.0, 0.001, 0.5], made.bars.height)
     frame, counts = made.labels(sigma, max_bars)
     told = counts.as_dict()
-    reasons = ("warm_up", "no_volatility", "crosses_block", "end_of_data", "disk_trouble")
+    reasons = ("warm_up", "no_volatility", "crosses_block", "end_of_data", "no_room")
     assert told["events"] + sum(told[name] for name in reasons) == told["bars"] == made.bars.height
     assert told["short"] + told["neutral"] + told["long"] == told["events"] == frame.height
     assert told["ambiguous"] == frame["ambiguous"].sum() <= told["neutral"]

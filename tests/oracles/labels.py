@@ -75,7 +75,7 @@ def label(
     entry = ticks(bars[t + 1]["open"], tick)
     upper, lower = barriers(entry, sigma, max_bars, up, down)
     if lower < 1:
-        return "disk_trouble"
+        return "no_room"
     event = {
         "bar": t,
         "datetime": bars[t]["close_time"],

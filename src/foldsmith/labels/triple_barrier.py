@@ -59,7 +59,7 @@ class LabelCounts:
     short, neutral, long : events by label. ambiguous : neutral events that reached both barriers inside one base
     bar. gap_fills : events decided by an open at or beyond a barrier.
     warm_up : no volatility yet. no_volatility : prices stood still. end_of_data, crosses_block : the window is cut by
-    the end of the data, or by a roll or a hole. disk_trouble : the lower barrier would not be a positive price.
+    the end of the data, or by a roll or a hole. no_room : the lower barrier would not be a positive price.
     """
 
     horizon: int
@@ -75,7 +75,7 @@ class LabelCounts:
     no_volatility: int
     crosses_block: int
     end_of_data: int
-    disk_trouble: int
+    no_room: int
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name."""
@@ -267,7 +267,7 @@ class PathTable:
             no_volatility=int(by_fate[kernel.NO_VOLATILITY]),
             crosses_block=int(by_fate[kernel.CROSSES_BLOCK]),
             end_of_data=int(by_fate[kernel.END_OF_DATA]),
-            disk_trouble=int(by_fate[kernel.NO_ROOM]),
+            no_room=int(by_fate[kernel.NO_ROOM]),
         )
         return tuple(column[: 0 if only_count else counts.events] for column in columns), counts
 
