@@ -56,7 +56,8 @@ class Claim:
     """A run that belongs to this process until it is published, abandoned or released.
 
     id : the run's name; path : the hidden folder to build it in. As a context manager it ends with the block:
-    a run not published is abandoned, or, if `resumable`, left for `reopen`.
+    a run not published is abandoned, or, if `resumable`, left for `reopen`. `kept`, set by who enters the run in
+    the ledger, leaves it too: it goes with the entry that it is removed.
     """
 
     def __init__(self, parent: Path, run_id: str, lock: Lock, *, resumable: bool = False) -> None:
@@ -64,6 +65,7 @@ class Claim:
         self.id = run_id
         self.path = partial_folder(parent, run_id)
         self.resumable = resumable
+        self.kept = False
         self._lock: Lock | None = lock
         self._process = os.getpid()
 
@@ -124,15 +126,18 @@ class Claim:
             self._end()
         sentence = None if error is None else disk_trouble(error)
         if sentence is not None:
-            left = (
-                f"resume it with its id {self.id}" if self.resumable else "run again; nothing of it is left"
-            )
             raise FoldsmithError(
-                f"run {self.id} stopped in {self.parent}: {sentence}, then {left}."
+                f"run {self.id} stopped in {self.parent}: {sentence}, then {self._left()}."
             ) from error
 
-    def _end(self) -> None:
+    def _left(self) -> str:
         if self.resumable:
+            return f"resume it with its id {self.id}"
+        where = f"what is left of it is in {self.path} until: foldsmith runs clean --partial"
+        return f"run again; {where if self.kept else 'nothing of it is left'}"
+
+    def _end(self) -> None:
+        if self.resumable or self.kept:
             self.release()
             return
         try:

@@ -95,16 +95,16 @@ class Building:
             extra=extra or {},
         )
         digest = write(self.path, manifest)
-        # Entered before the rename: whatever becomes visible is known to the ledger.
-        self.provenance.ledger.record_published(
-            self.id, self.kind, manifest.content, digest, self._unusual_folder()
-        )
+        self.claimed.kept = True  # from here on: what is entered as published and not there is missed as gone
         try:
+            # Entered before the rename: whatever becomes visible is known to the ledger.
+            self.provenance.ledger.record_published(
+                self.id, self.kind, manifest.content, digest, self._unusual_folder()
+            )
             published = self.claimed.publish()
         except BaseException:
             if not self.claimed.resumable and self.path.exists():
-                with suppress(FoldsmithError):  # about to be abandoned: else it would be missed as gone
-                    self.provenance.ledger.record_removed(self.id, self.kind, manifest.content)
+                self._take_back(manifest.content, digest)
             raise
         # Not before: a run killed on its way here is resumed with the settings and the units it has.
         (published / SETTINGS).unlink(missing_ok=True)
@@ -112,6 +112,14 @@ class Building:
             published / UNITS, ignore_errors=True
         )  # hidden, in no manifest: harmless where it stays
         return Run(published, manifest)
+
+    def _take_back(self, content: str, digest: str) -> None:
+        """Enter as removed what was entered as published and will not be; where that fails too, it stays kept."""
+        ledger = self.provenance.ledger
+        with suppress(FoldsmithError):
+            if digest in ledger.manifest_hashes(self.id):
+                ledger.record_removed(self.id, self.kind, content)
+            self.claimed.kept = False
 
     def _unusual_folder(self) -> str:
         """Where the run will lie, if those who look for it would not look there unasked."""
@@ -162,6 +170,11 @@ def publishing(
         # The main thread does not answer, so what it would do on its way out is done for it.
         if claimed.resumable:
             return f"{stopped}; {go_on}"
+        if claimed.kept:
+            return (
+                f"{stopped} while it was put in place; what is left of it is in {claimed.path} until: foldsmith runs "
+                "clean --partial. Run again."
+            )
         with suppress(FoldsmithError, OSError):
             claimed.abandon()
         return f"{stopped}; nothing of it is left. Run again."
