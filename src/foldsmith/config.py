@@ -8,12 +8,13 @@ SettingError here, before any work is done.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from foldsmith.errors import SettingError
+from foldsmith.market.rules import check_rules
 
 DEFAULT_HORIZONS = (5, 10, 15, 20)
 DEFAULT_MODELS = ("xgboost", "lightgbm")
@@ -33,7 +34,8 @@ class PrepareSettings:
     `ratios` are the shares of training, validation and test. `k_up` and `k_down` are barrier widths in multiples
     of the volatility over the horizon, both or neither. `max_bars` overrules the vertical barrier of one horizon.
     `start` and `end` are instants (UTC); bars with start <= open < end are used. `format` is a key of
-    `foldsmith.market.readers.FORMATS`, None to have it told from the content.
+    `foldsmith.market.readers.FORMATS`, None to have it told from the content. `rules` says {rule: action} for rules
+    of cleaning that shall not do what they do by themselves (`foldsmith.market.rules`).
     """
 
     symbol: str
@@ -48,8 +50,10 @@ class PrepareSettings:
     k_up: float | None = None
     k_down: float | None = None
     max_bars: int | None = None
+    rules: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_rules(self.rules)
         _check_horizons(self.horizons)
         if min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-9:
             raise SettingError(

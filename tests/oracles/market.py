@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from math import log
 from typing import Any
 
 MINUTE = 60_000_000
@@ -110,3 +111,55 @@ def front_contracts(rows: list[tuple[int, int, str, float]]) -> list[bool]:
             if number == session and contract != winner:
                 stay[row] = False
     return stay
+
+
+def bad_prints(bars: list[dict[str, Any]], length: int) -> list[bool]:
+    """Which bars are bad prints: each judged by a list of the bars kept before it.
+
+    A bar has instant, open, high, low, close, volume, session and contract.
+    """
+    bad: list[bool] = []
+    kept: list[dict[str, Any]] = []
+    for number, bar in enumerate(bars):
+        if kept and kept[-1]["contract"] != bar["contract"]:
+            kept = []
+        near = (
+            bool(kept)
+            and kept[-1]["session"] == bar["session"]
+            and bar["instant"] - kept[-1]["instant"] <= 10 * length
+        )
+        last = kept[-1]["close"] if kept else bar["open"]
+        inner = [bar["open"], bar["close"]]
+        if bar["low"] > last:
+            jump, away = True, log(bar["low"] / last)
+        elif bar["high"] < last:
+            jump, away = True, log(last / bar["high"])
+        else:
+            jump, away = False, 0.0
+        if jump:
+            bottom, top = min(inner), max(inner)
+        else:
+            bottom = min([last] + [price for price in inner if price != bar["low"]])
+            top = max([last] + [price for price in inner if price != bar["high"]])
+        distance = max(away if near else 0.0, log(bottom / bar["low"]), log(bar["high"] / top))
+        window = kept[-60:]
+        widest = max((one["range"] for one in window), default=0.0)
+        most = max((one["volume"] for one in window), default=0.0)
+        reach = 10 if most > 0 else 50
+        verdict = (
+            len(window) >= 10
+            and distance > 0.005
+            and distance > reach * widest
+            and bar["volume"] <= most
+            and not (
+                jump
+                and bool(bad)
+                and bad[-1]
+                and abs(log(bar["open"] / bars[number - 1]["close"])) <= max(0.005, reach * widest)
+            )
+        )
+        bad.append(verdict)
+        if not verdict:
+            high, low = (max(bar["high"], last), min(bar["low"], last)) if near else (bar["high"], bar["low"])
+            kept.append({**bar, "range": log(high / low)})
+    return bad

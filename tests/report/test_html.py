@@ -52,7 +52,22 @@ def full(parts, word="word"):
         looks={"this run": 1, word: 4},
         members=members,
         statements=[f"This is not fully nested: {word}."],
-        findings={"duplicate": 3, word: {word: 8}},
+        findings={
+            "cleaning": {
+                "rows": 9,
+                "duplicate": {
+                    "count": 3,
+                    "action": "drop",
+                    "examples": [{"at": "2024-01-08T00:40:00+00:00", "open": 4801.25}],
+                },
+                word: {"count": 1, "action": word, "examples": [{"at": word, word: word}]},
+                "zero_volume": {"count": 0, "action": "count", "examples": []},
+            },
+            "blocks": {
+                "rolls": {"count": 1, "at": ["2024-03-11T22:00:00+00:00"]},
+                "holes": {"count": 30, "minutes": 90.0, "at": [{"from": word, "to": word, "minutes": 3.0}]},
+            },
+        },
         labels={"ambiguous": 2, "crosses_block": 40},
         provenance={"content": "9f2c" * 16, "seed": 20240, word: [word, word]},
     )
@@ -69,7 +84,8 @@ def test_everything_is_shown(with_edge):
     assert f"{summary['gross']:,.2f}" in text.replace("−", "-")
     expected = [
         "settings tried in tuning 200", "looks at the word split, this run 1", "This is look number 4",
-        "not fully nested", "lightgbm", "duplicate 3",
+        "not fully nested", "lightgbm", "duplicate 3 drop 2024-01-08 00:40:00 4801.25",
+        "not met: zero volume", "Rolls: 1", "Holes: 30, the first 1",
         "ambiguous 2", "crosses block 40", "seed 20240", "9f2c" * 16,
         "share recovered", "always long", "always short", "always flat", "base rate of training",
         f"{metrics['confusion'][0][0]:,}",

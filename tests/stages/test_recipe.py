@@ -16,6 +16,7 @@ RECIPE = Recipe(
     instrument=instrument("MES"),
     timezone=None,
     stamp=None,
+    rules={"zero_volume": "drop"},
     timeframe="5m",
     bar_microseconds=300_000_000,
     volatility_window=48,
@@ -42,6 +43,8 @@ def test_a_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
         lambda r: r.update(instrument={"symbol": "MES"}),
         lambda r: r.update(instrument={**r["instrument"], "tick_size": -1}),
         lambda r: r.update(features=None),
+        lambda r: r.update(rules={"missing_value": "off"}),
+        lambda r: r.update(rules=["x"]),
     ],
 )
 def test_an_edited_recipe_is_refused_in_one_sentence(tmp_path: Path, change: object) -> None:

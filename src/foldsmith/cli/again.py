@@ -57,10 +57,12 @@ def _toml(value: Any) -> str:
 def _flags(values: dict[str, Any]) -> list[str]:
     words: list[str] = []
     for name, value in values.items():
-        if value is None or value is False:
+        if value is None or value is False or value == {}:
             continue
         words.append(f"--{name.replace('_', '-')}")
-        if isinstance(value, list | tuple):
+        if isinstance(value, dict):
+            words.append(",".join(f"{key}={inner}" for key, inner in value.items()))
+        elif isinstance(value, list | tuple):
             words.append(",".join(map(str, value)))
         elif value is not True:
             words.append(str(value))

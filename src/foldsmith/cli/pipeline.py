@@ -28,6 +28,7 @@ from foldsmith.config import (
     parse_list,
 )
 from foldsmith.errors import FoldsmithError, MissingError
+from foldsmith.market.rules import RULES, parse_rules
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Workspace
@@ -39,6 +40,12 @@ stamp_option = click.option(
     "--stamp",
     type=click.Choice(["open", "close"]),
     help="End of the bar that its time stands for.  [default: the format's, else open]",
+)
+rules_option = click.option(
+    "--rules",
+    default="",
+    metavar="NAME=ACTION,...",
+    help="What rules of cleaning shall do: sort, drop, count, refuse or off; see `pipeline rules`.",
 )
 
 
@@ -53,6 +60,7 @@ def pipeline() -> None:
 @format_option
 @timezone_option
 @stamp_option
+@rules_option
 @click.option("--start", help="First instant to use (UTC), such as 2024-01-31.")
 @click.option("--end", help="Instant (UTC) before which bars are used.")
 @click.option(
@@ -126,6 +134,7 @@ def settings_of(symbol: str, flags: dict[str, Any]) -> PrepareSettings:
         format=flags["file_format"],
         timezone=flags["timezone"],
         stamp=flags["stamp"],
+        rules=parse_rules(flags["rules"]),
         start=None if flags["start"] is None else parse_instant(flags["start"], "--start"),
         end=None if flags["end"] is None else parse_instant(flags["end"], "--end"),
         horizons=parse_horizons(flags["horizons"]),
@@ -162,6 +171,15 @@ def presets(workspace_dir: Path) -> None:
         say(line)
 
 
+@pipeline.command("rules", cls=Command)
+def list_rules() -> None:
+    """List the rules of cleaning, what each does by itself, and what else `--rules` may tell it to do."""
+    width = max(map(len, RULES))
+    for name, rule in RULES.items():
+        others = [action for action in rule.actions if action != rule.action]
+        say(f"{name:<{width}}  {rule.action:<6}  {rule.looks_for} (or {', '.join(others)})")
+
+
 @pipeline.command(cls=Command)
 @workspace_option
 def status(workspace_dir: Path) -> None:
@@ -180,9 +198,15 @@ def status(workspace_dir: Path) -> None:
 @format_option
 @timezone_option
 @stamp_option
+@rules_option
 @workspace_option
 def validate(
-    symbols: str, file_format: str | None, timezone: str | None, stamp: str | None, workspace_dir: Path
+    symbols: str,
+    file_format: str | None,
+    timezone: str | None,
+    stamp: str | None,
+    rules: str,
+    workspace_dir: Path,
 ) -> None:
     """Read and clean raw bars as `run` would, and verify the datasets made from them; nothing is written."""
     from foldsmith.runs.registry import DAMAGED, FINISHED, Place, read_registry
@@ -190,12 +214,13 @@ def validate(
     from foldsmith.stages.prepare import check_raw, raw_file
 
     workspace = open_workspace(workspace_dir)
+    actions = parse_rules(rules)
     wrong = []
     wanted = _symbols(workspace, symbols)
     for symbol in wanted:
         try:
             path, instrument = raw_file(workspace, symbol), instrument_of(workspace, symbol)
-            check_raw(path, instrument, file_format, timezone, stamp, say)
+            check_raw(path, instrument, file_format, timezone, stamp, actions, say)
         except FoldsmithError as error:
             wrong.append(symbol)
             click.echo(f"error: {symbol}: {error}", err=True)

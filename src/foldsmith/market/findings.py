@@ -7,27 +7,30 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from foldsmith.intervals import Instants
-
 SHOWN = 50
 """Instants of rolls and holes that `as_dict` lists; the counts are always whole."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """How often a rule was met, what became of the rows, and the first instant (microseconds UTC)."""
+    """How often a rule was met, what it did (drop, count, sort), and the first few examples.
+
+    An example has `at`, its instant (microseconds UTC), and maybe the numbers and the contract of the row.
+    """
 
     count: int
     action: str
-    first: int | None = None
+    examples: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def first(self) -> int | None:
+        """The first instant at which the rule was met, microseconds UTC, or None."""
+        return int(self.examples[0]["at"]) if self.examples else None
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-able form; the instant in ISO 8601."""
-        return {
-            "count": self.count,
-            "action": self.action,
-            "first": None if self.first is None else iso(self.first),
-        }
+        """JSON-able form; instants in ISO 8601."""
+        examples = [{**example, "at": iso(example["at"])} for example in self.examples]
+        return {"count": self.count, "action": self.action, "examples": examples}
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,3 @@ def iso(instant: int) -> str:
     """An instant (microseconds UTC) as ISO 8601 text."""
     seconds, micros = divmod(int(instant), 1_000_000)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros).isoformat()
-
-
-def first_of(instants: Instants, mask: Any) -> int | None:
-    """The first instant where a mask is true, or None."""
-    return int(instants[mask.argmax()]) if mask.any() else None

@@ -39,7 +39,8 @@ def render(
     the count of looks; trials : settings tried in tuning; looks : name of a count -> looks so far, this one
     included, such as {"this run": 1, "this dataset": 4}; members : base model -> its `score` on the same
     rows; statements : sentences a reader must know, such as that on the meta-learner's cross-validation;
-    findings, labels, provenance : names and values, nested as they like. Whatever is None has no section.
+    findings : what cleaning and marking found, as in a dataset's findings.json; labels, provenance : names and
+    values, nested as they like. Whatever is None has no section.
     All text is escaped; equal arguments give equal bytes. Raises nothing of its own.
     """
     seen = max(looks.values()) if looks else None

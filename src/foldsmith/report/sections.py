@@ -7,6 +7,7 @@ from typing import Any
 
 from foldsmith.evaluation.backtest import Backtest
 from foldsmith.report.figures import equity_figure, interval_strip, profit_figure, reliability_figure
+from foldsmith.report.findings import cleaning_tables
 from foldsmith.report.markup import NONE, Markup, flat, html, note, number, pairs, percent, section, table
 
 Scores = Mapping[str, Any]
@@ -236,11 +237,14 @@ def recovery_section(recovery: Mapping[str, Any] | None) -> Markup:
 
 def data_section(findings: Mapping[str, Any] | None, labels: Mapping[str, Any] | None) -> Markup:
     """What cleaning found and which labels were dropped."""
-    parts = []
-    for title, counts in (("Bars, as cleaned", findings), ("Labels", labels)):
-        if counts:
-            parts.append(f"<div><h3>{title}</h3>{pairs(flat(counts))}</div>")
-    return section("Data", f'<div class="two">{"".join(parts)}</div>' if parts else "")
+    bars = Markup("") if findings is None else cleaning_tables(findings)
+    made = pairs(flat(labels)) if labels else Markup("")
+    titled = [
+        Markup(f"<h3>{title}</h3>{part}")
+        for title, part in (("Bars, as cleaned", bars), ("Labels", made))
+        if part
+    ]
+    return section("Data", *titled)
 
 
 def statement_section(statements: Sequence[str]) -> Markup:

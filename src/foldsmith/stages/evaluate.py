@@ -249,9 +249,33 @@ def _findings(dataset: Run, horizon: int) -> tuple[dict[str, Any], dict[str, Any
         raise DataError(
             f"findings.json of dataset {dataset.id} is not what phase 1 writes ({error!r:.60}); make it again."
         ) from error
-    if not all(isinstance(part, dict) for part in (*cleaning.values(), labelling)):
+    if not (_are_findings(cleaning) and isinstance(labelling, dict)):
         raise DataError(f"findings.json of dataset {dataset.id} is not what phase 1 writes; make it again.")
     return cleaning, labelling
+
+
+def _are_findings(found: Mapping[str, Any]) -> bool:
+    """Whether a report can show this as what cleaning and marking found."""
+    if not all(isinstance(part, dict) for part in found.values()):
+        return False
+    rules = [rule for rule in found["cleaning"].values() if isinstance(rule, dict)]
+    blocks = [found["blocks"].get(key, {"count": 0}) for key in ("rolls", "holes")]
+    return all(
+        isinstance(rule.get("count"), int)
+        and isinstance(rule.get("action"), str)
+        and _are_records(rule, "examples")
+        for rule in rules
+    ) and all(
+        isinstance(block, dict)
+        and isinstance(block.get("count"), int)
+        and isinstance(block.get("at", []), list)
+        for block in blocks
+    )
+
+
+def _are_records(rule: Mapping[str, Any], name: str) -> bool:
+    found = rule.get(name)
+    return isinstance(found, list) and all(isinstance(item, dict) for item in found)
 
 
 def _statements(trained: Mapping[str, Any], split: str) -> list[str]:

@@ -98,6 +98,7 @@ def market_bars(
     bar_microseconds: int,
     start: datetime | None = None,
     end: datetime | None = None,
+    rules: Mapping[str, str] | None = None,
 ) -> MarketBars:
     """Clean raw bars, mark blocks at rolls and holes, and resample; nothing here looks at a disk."""
     if start is not None:
@@ -106,17 +107,19 @@ def market_bars(
         raw = raw.filter(pl.col("datetime") < end)
     if raw.is_empty():
         raise DataError("no bar is left between --start and --end; look at the dates of the raw file.")
-    base, calendar, findings = clean_bars(raw, instrument)
+    base, calendar, findings = clean_bars(raw, instrument, rules)
     bars = resample(base, bar_microseconds, calendar)
     first, stop = minute_ranges(base, bars)
     return MarketBars(base, bars, first, stop, findings)
 
 
-def clean_bars(raw: pl.DataFrame, instrument: Instrument) -> tuple[pl.DataFrame, Schedule, dict[str, Any]]:
+def clean_bars(
+    raw: pl.DataFrame, instrument: Instrument, rules: Mapping[str, str] | None = None
+) -> tuple[pl.DataFrame, Schedule, dict[str, Any]]:
     """Raw bars cleaned and marked, the sessions they lie in, and what was found."""
     instants = as_instants(raw["datetime"])
     calendar = schedule(instrument.calendar, int(instants.min()), int(instants.max()))
-    cleaned, findings = clean(raw, instrument, calendar)
+    cleaned, findings = clean(raw, instrument, calendar, rules)
     base, blocks = mark_blocks(cleaned, calendar, instrument.max_gap_minutes)
     return base, calendar, {"cleaning": findings.as_dict(), "blocks": blocks.as_dict()}
 
@@ -167,7 +170,9 @@ def prepare(
         say(f"read {path.name}: {raw.frame.height:,} bars")
         for sentence in raw.assumptions:
             say(f"  assumed: {sentence}")
-        market = market_bars(raw.frame, instrument, bar_microseconds, settings.start, settings.end)
+        market = market_bars(
+            raw.frame, instrument, bar_microseconds, settings.start, settings.end, settings.rules
+        )
         say_findings(market.findings, say)
         write_table(market.base, run.path / "bars_1m.parquet", BARS)
         write_table(market.bars, run.path / "bars.parquet", BARS)
@@ -275,6 +280,7 @@ def _recipe(
         instrument=instrument,
         timezone=settings.timezone,
         stamp=settings.stamp,
+        rules=dict(settings.rules),
         timeframe=settings.timeframe,
         bar_microseconds=bar_microseconds,
         volatility_window=VOLATILITY_WINDOW,
@@ -291,6 +297,7 @@ def check_raw(
     file_format: str | None,
     timezone: str | None,
     stamp: str | None,
+    rules: Mapping[str, str],
     say: Say,
 ) -> None:
     """Read and clean raw bars as phase 1 does, say what was found, and write nothing; DataError for a useless file."""
@@ -298,13 +305,18 @@ def check_raw(
     say(f"read {path.name}: {raw.frame.height:,} bars")
     for sentence in raw.assumptions:
         say(f"  assumed: {sentence}")
-    say_findings(clean_bars(raw.frame, instrument)[2], say)
+    say_findings(clean_bars(raw.frame, instrument, rules)[2], say)
 
 
 def say_findings(findings: dict[str, Any], say: Say) -> None:
-    """Say what cleaning and marking found, each rule that was met with its count."""
-    for section in ("cleaning", "blocks"):
-        for rule, found in findings[section].items():
-            count = found["count"] if isinstance(found, dict) else found
-            if isinstance(count, int) and count:
-                say(f"  found {rule.replace('_', ' ')}: {count:,}")
+    """Say what cleaning and marking found: rows kept, and each rule that was met with its count and first instant."""
+    cleaning = findings["cleaning"]
+    say(f"kept {cleaning['kept']:,} of {cleaning['rows']:,} rows")
+    for rule, found in cleaning.items():
+        if isinstance(found, dict) and found["count"]:
+            first = str(found["examples"][0]["at"])[:19].replace("T", " ")
+            done = {"drop": "dropped", "sort": "sorted"}.get(found["action"], "counted")
+            say(f"  {rule}: {found['count']:,} {done}, first at {first}")
+    for kind, found in findings["blocks"].items():
+        if found["count"]:
+            say(f"  {kind}: {found['count']:,}")

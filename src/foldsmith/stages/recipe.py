@@ -10,6 +10,7 @@ from typing import Any
 from foldsmith.errors import DataError
 from foldsmith.labels.triple_barrier import Barriers
 from foldsmith.market.instruments import Instrument
+from foldsmith.market.rules import check_rules
 from foldsmith.runs.store import read_json, write_json
 
 
@@ -26,13 +27,15 @@ class Recipe:
     """From raw bars to features and labels.
 
     `cuts` are the instants (microseconds UTC) after which validation and test begin; `bar_microseconds` is the
-    length of a resampled bar. `simulation` is the simulated market's settings, None for a real one.
+    length of a resampled bar; `rules` are those of cleaning that do otherwise than by themselves. `simulation` is
+    the simulated market's settings, None for a real one.
     """
 
     symbol: str
     instrument: Instrument
     timezone: str | None
     stamp: str | None
+    rules: dict[str, str]
     timeframe: str
     bar_microseconds: int
     volatility_window: int
@@ -68,9 +71,12 @@ class Recipe:
                 for h, made in content["horizons"].items()
             }
             cuts = int(content["cuts"][0]), int(content["cuts"][1])
+            rules = {str(name): str(action) for name, action in content["rules"].items()}
+            check_rules(rules)
             return cls(
                 **{
                     **content,
+                    "rules": rules,
                     "instrument": Instrument(**content["instrument"]),
                     "features": tuple(map(str, content["features"])),
                     "cuts": cuts,
