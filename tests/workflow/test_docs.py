@@ -67,6 +67,15 @@ def test_the_commands_of_the_page_on_runs_run_as_they_stand(tiny: Desk) -> None:
         tiny.call(*(ids.get(word, word) for word in words))
 
 
+def test_the_commands_of_the_page_on_data_run_as_they_stand(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.call("simulate", "--sessions", 30)
+    shown = commands("docs/data.md")
+    assert len(shown) >= 2
+    for words in shown:
+        desk.call(*words)
+
+
 def test_make_targets_named_in_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`?make ([a-z]+)", (ROOT / "README.md").read_text())) <= targets

@@ -91,18 +91,30 @@ def provenance(workspace: Workspace) -> Provenance:
 
 def instrument_of(workspace: Workspace, symbol: str) -> Instrument:
     """An instrument by symbol; those of the workspace's instruments.toml go first."""
-    from foldsmith.market.instruments import instrument, parse_instruments
+    from foldsmith.market.instruments import instrument
+
+    return instrument(symbol, _own_instruments(workspace))
+
+
+def instruments_of(workspace: Workspace) -> dict[str, Instrument]:
+    """All instruments by symbol, those of the workspace's instruments.toml before the built-in ones."""
+    from foldsmith.market.instruments import INSTRUMENTS
+
+    return {**INSTRUMENTS, **_own_instruments(workspace)}
+
+
+def _own_instruments(workspace: Workspace) -> dict[str, Instrument]:
+    from foldsmith.market.instruments import parse_instruments
     from foldsmith.runs.files import disk_errors_told
 
     path = workspace.root / "instruments.toml"
-    extra = {}
-    if path.is_file():
-        with disk_errors_told(f"read {path}"):
-            try:
-                extra = parse_instruments(path.read_text(encoding="utf-8"), str(path))
-            except UnicodeDecodeError as error:
-                raise SettingError(f"{path} is not UTF-8 text ({error}); save it as such.") from error
-    return instrument(symbol, extra)
+    if not path.is_file():
+        return {}
+    with disk_errors_told(f"read {path}"):
+        try:
+            return parse_instruments(path.read_text(encoding="utf-8"), str(path))
+        except UnicodeDecodeError as error:
+            raise SettingError(f"{path} is not UTF-8 text ({error}); save it as such.") from error
 
 
 def chosen_dataset(workspace: Workspace, run_id: str | None, symbol: str | None) -> Run:

@@ -17,6 +17,8 @@ from foldsmith.cli.command import (
     say,
     workspace_option,
 )
+from foldsmith.cli.inspect import inspect_file
+from foldsmith.cli.market_options import rules_option, stamp_option, timezone_option
 from foldsmith.cli.presets import preset_lines, with_preset
 from foldsmith.cli.remake import rerun
 from foldsmith.cli.runs import clean, list_runs, status_lines
@@ -32,21 +34,6 @@ from foldsmith.market.rules import RULES, parse_rules
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Workspace
-
-timezone_option = click.option(
-    "--timezone", help="Zone of the file's clock, such as America/Chicago.  [default: the format's, else UTC]"
-)
-stamp_option = click.option(
-    "--stamp",
-    type=click.Choice(["open", "close"]),
-    help="End of the bar that its time stands for.  [default: the format's, else open]",
-)
-rules_option = click.option(
-    "--rules",
-    default="",
-    metavar="NAME=ACTION,...",
-    help="What rules of cleaning shall do: sort, drop, count, refuse or off; see `pipeline rules`.",
-)
 
 
 @click.group()
@@ -161,6 +148,7 @@ def _symbols(workspace: Workspace, text: str) -> tuple[str, ...]:
 pipeline.add_command(list_runs, "list-runs")
 pipeline.add_command(clean)
 pipeline.add_command(rerun)
+pipeline.add_command(inspect_file)
 
 
 @pipeline.command(cls=Command)

@@ -124,6 +124,20 @@ def profit_figure(trades: pl.DataFrame, currency: str) -> str:
     return _svg(draw, (11, 3.0), "Distribution of net profit per trade")
 
 
+def close_figure(days: pl.DataFrame) -> str:
+    """The last close of every session; takes what `coverage` returns. Sessions without a bar break the line."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        at = days["day"].to_numpy().astype("datetime64[D]")
+        axes.plot(at, days["close"].to_numpy(), color=COLOUR["accent"], linewidth=1.3)
+        _date_axis(axes)
+        axes.set_ylabel("close, as it stood")
+        axes.margins(x=0.01)
+
+    return _svg(draw, (11, 3.2), "Last close of every session")
+
+
 def interval_strip(low: float, estimate: float, high: float, yardstick: float | None) -> str:
     """A small mark of an interval and its estimate, with the yardstick as a dashed line; drawn by hand."""
     points = [low, estimate, high] + ([] if yardstick is None else [yardstick])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from foldsmith.report.markup import Markup, note, pairs, table
+from foldsmith.report.markup import Markup, html, note, pairs, table
 
 _SHOWN = 12
 """Rolls and holes that are listed; how many there are is said."""
@@ -50,9 +50,9 @@ def _instants(title: str, found: Mapping[str, Any]) -> Markup:
     )
 
 
-def _examples(examples: Sequence[Mapping[str, Any]]) -> str:
+def _examples(examples: Sequence[Mapping[str, Any]]) -> Markup:
     """One line an example: when, then the row's numbers or what else is known of it."""
-    return "; ".join(_line(example) for example in examples)
+    return Markup(f'<div class="long">{"<br>".join(html(_line(example)) for example in examples)}</div>')
 
 
 def _line(example: Mapping[str, Any]) -> str:

@@ -7,8 +7,7 @@ from typing import Any
 
 from foldsmith.evaluation.backtest import Backtest
 from foldsmith.report import sections
-from foldsmith.report.markup import html, pairs
-from foldsmith.report.style import CSS
+from foldsmith.report.markup import html, page, pairs
 from foldsmith.report.verdict import cards, verdict
 
 
@@ -62,11 +61,4 @@ def render(
             sections.provenance_section(provenance),
         )
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        # Nothing may be loaded or run, even if some text slipped through unescaped.
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src '
-        "'unsafe-inline'\">"
-        f"<title>{html(title)}</title><style>{CSS}</style></head><body><main>{body}</main></body></html>\n"
-    )
+    return page(title, body)

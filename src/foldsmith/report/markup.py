@@ -7,6 +7,8 @@ from html import escape
 from math import isfinite
 from typing import Any
 
+from foldsmith.report.style import CSS
+
 NONE = "–"
 """Shown where a value is not defined."""
 
@@ -89,3 +91,16 @@ def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
         else:
             level[name] = value
     return level
+
+
+def page(title: str, body: str, *, generator: str = "foldsmith") -> str:
+    """A whole page around `body`: one file that loads nothing and runs nothing."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="generator" content="{html(generator)}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        # Nothing may be loaded or run, even if some text slipped through unescaped.
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src '
+        "'unsafe-inline'\">"
+        f"<title>{html(title)}</title><style>{CSS}</style></head><body><main>{body}</main></body></html>\n"
+    )

@@ -48,6 +48,11 @@ td small { color: var(--muted); }
 .confusion th { vertical-align: middle; } .confusion td { border: 2px solid var(--paper); }
 .figure { display: block; width: 100%; height: auto; margin: 8px 0 4px; }
 .figure text { font-family: inherit; }
+.calendar { vertical-align: middle; } .calendar text { fill: var(--muted); font-size: 12px; }
+.calendar rect { fill: var(--accent); stroke: var(--line); stroke-width: .5; }
+.calendar .c0 { fill-opacity: .12; } .calendar .c1 { fill-opacity: .3; } .calendar .c2 { fill-opacity: .5; }
+.calendar .c3 { fill-opacity: .75; } .calendar .none { fill: var(--paper); stroke: var(--bad); stroke-width: 1; }
+.long { white-space: normal; text-align: left; min-width: 260px; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(340px, 1fr)); gap: 0 40px; }
 .pairs { display: grid; grid-template-columns: max-content 1fr; gap: 3px 18px; font-size: 14px; margin: 6px
   0; }

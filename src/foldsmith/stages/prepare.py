@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -173,7 +173,8 @@ def prepare(
         market = market_bars(
             raw.frame, instrument, bar_microseconds, settings.start, settings.end, settings.rules
         )
-        say_findings(market.findings, say)
+        for line in findings_lines(market.findings):
+            say(line)
         write_table(market.base, run.path / "bars_1m.parquet", BARS)
         write_table(market.bars, run.path / "bars.parquet", BARS)
         features = compute_features(market.bars)
@@ -305,18 +306,29 @@ def check_raw(
     say(f"read {path.name}: {raw.frame.height:,} bars")
     for sentence in raw.assumptions:
         say(f"  assumed: {sentence}")
-    say_findings(clean_bars(raw.frame, instrument, rules)[2], say)
+    for line in findings_lines(clean_bars(raw.frame, instrument, rules)[2]):
+        say(line)
 
 
-def say_findings(findings: dict[str, Any], say: Say) -> None:
-    """Say what cleaning and marking found: rows kept, and each rule that was met with its count and first instant."""
+def findings_lines(findings: Mapping[str, Any]) -> Iterator[str]:
+    """What cleaning and marking found: rows kept, then each rule that was met with its count and first instant."""
     cleaning = findings["cleaning"]
-    say(f"kept {cleaning['kept']:,} of {cleaning['rows']:,} rows")
+    yield f"kept {cleaning['kept']:,} of {cleaning['rows']:,} rows"
     for rule, found in cleaning.items():
         if isinstance(found, dict) and found["count"]:
-            first = str(found["examples"][0]["at"])[:19].replace("T", " ")
+            first = _moment(found["examples"][0])
             done = {"drop": "dropped", "sort": "sorted"}.get(found["action"], "counted")
-            say(f"  {rule}: {found['count']:,} {done}, first at {first}")
-    for kind, found in findings["blocks"].items():
-        if found["count"]:
-            say(f"  {kind}: {found['count']:,}")
+            yield f"  {rule}: {found['count']:,} {done}, first at {first}"
+    rolls, holes = findings["blocks"]["rolls"], findings["blocks"]["holes"]
+    if rolls["count"]:
+        yield f"  rolls: {rolls['count']:,}, first at {_moment(rolls['at'][0])}"
+    if holes["count"]:
+        longest = max(holes["at"], key=lambda hole: hole["minutes"])
+        yield (
+            f"  holes: {holes['count']:,}, {holes['minutes']:,.0f} minutes in all, the longest from "
+            f"{_moment(longest['from'])} to {_moment(longest['to'])}"
+        )
+
+
+def _moment(at: Any) -> str:
+    return str(at["at"] if isinstance(at, Mapping) else at)[:19].replace("T", " ")

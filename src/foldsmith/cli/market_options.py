@@ -1,0 +1,20 @@
+"""Options of the commands that read raw bars."""
+
+from __future__ import annotations
+
+import click
+
+timezone_option = click.option(
+    "--timezone", help="Zone of the file's clock, such as America/Chicago.  [default: the format's, else UTC]"
+)
+stamp_option = click.option(
+    "--stamp",
+    type=click.Choice(["open", "close"]),
+    help="End of the bar that its time stands for.  [default: the format's, else open]",
+)
+rules_option = click.option(
+    "--rules",
+    default="",
+    metavar="NAME=ACTION,...",
+    help="What rules of cleaning shall do: sort, drop, count, refuse or off; see `pipeline rules`.",
+)
