@@ -40,8 +40,10 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.
 def test_every_flag_of_every_command_has_a_test() -> None:
     # These cover the flags of `runs` and some of `pipeline`.
     import tests.workflow.test_formats
+    import tests.workflow.test_inspect
     import tests.workflow.test_registry
-    import tests.workflow.test_remake  # noqa: F401
+    import tests.workflow.test_remake
+    import tests.workflow.test_rules  # noqa: F401
 
     there = {name: {p.opts[0] for p in command.params} for name, command in commands(main)}
     assert {name: flags for name, flags in there.items() if flags} == COVERED

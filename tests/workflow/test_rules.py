@@ -70,7 +70,6 @@ def test_validate_obeys_too(spoilt: Desk) -> None:
     assert "rule zero_volume met 1 time" in told
 
 
-@covers("pipeline rules")
 def test_the_rules_are_listed_and_documented(spoilt: Desk) -> None:
     listed = spoilt.call("pipeline", "rules").stdout.splitlines()
     assert [line.split()[:2] for line in listed] == [[name, rule.action] for name, rule in RULES.items()]
