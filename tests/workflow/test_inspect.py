@@ -23,7 +23,7 @@ def raw(desk: Desk) -> Path:
     return desk.path / "data" / "raw" / "MES_1m.parquet"
 
 
-@covers("pipeline inspect", "--output", "--workspace")
+@covers("pipeline inspect", "file", "--output", "--workspace")
 def test_a_screen_and_a_page(desk: Desk, tmp_path: Path) -> None:
     before = set(desk.everything())
     shown = desk.call("pipeline", "inspect", raw(desk), "--output", tmp_path / "page.html").stdout
