@@ -85,7 +85,12 @@ def read_bars(
     if symbol is not None:
         frame, left_out = of_product(frame, symbol, path.name)
         said += left_out
-    return RawBars(frame.select(["datetime", *assign(frame.columns)]), said, metadata)
+    frame = frame.select(["datetime", *assign(frame.columns)])
+    # In one piece, once: whoever computes on a column in pieces would copy it each time. One column after the other, so
+    # that the pieces of only one are there twice.
+    for name in frame.columns:
+        frame = frame.with_columns(frame[name].rechunk())
+    return RawBars(frame, said, metadata)
 
 
 __all__ = ["ENDINGS", "FORMATS", "PRICES", "RawBars", "read_bars"]

@@ -117,8 +117,10 @@ def bar_length(instants: Instants) -> int:
 
 def _parse_text(series: pl.Series, table: Table, timezone: str | None) -> tuple[pl.Series, bool]:
     """Times from text, and whether they carry an offset; an offset that `timezone` overrules is cut off."""
-    series = series.str.strip_chars()
-    example = series[0]
+    example = str(series[0]).strip()
+    # Spaces around are rare, and a copy of all times without them is large.
+    if not bool((series.str.len_bytes() == len(example.encode())).all()):
+        series = series.str.strip_chars()
     if re.fullmatch(r"\d{9,19}", example):
         numbers = series.cast(pl.Int64, strict=False)
         _refuse_unparsed(numbers, series, table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -118,7 +118,8 @@ def _read(file: File, file_format: str | None, timezone: str | None) -> Part:
         frame = frame.with_columns(contract=pl.lit(contract))
     overrule = "" if file_format else "; --format overrules this"
     taken = () if table.vendor is None else (f"read as {table.vendor}{overrule}",)
-    return Part(file, name, table, frame, (*taken, *table.said, *said))
+    # Of the table only what it says is needed from here on: its columns, times as text included, may be let go.
+    return Part(file, name, replace(table, frame=table.frame.clear()), frame, (*taken, *table.said, *said))
 
 
 def _check_together(parts: Sequence[Part], name: str) -> None:
