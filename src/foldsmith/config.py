@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from foldsmith.errors import SettingError
+from foldsmith.market.roll_rule import RollRule
 
 DEFAULT_HORIZONS = (5, 10, 15, 20)
 DEFAULT_MODELS = ("xgboost", "lightgbm")
@@ -33,7 +34,8 @@ class PrepareSettings:
     `ratios` are the shares of training, validation and test. `k_up` and `k_down` are barrier widths in multiples
     of the volatility over the horizon, both or neither. `max_bars` overrules the vertical barrier of one horizon.
     `start` and `end` are instants (UTC); bars with start <= open < end are used. `format` is a key of
-    `foldsmith.market.readers.FORMATS`, None to have it told from the content.
+    `foldsmith.market.readers.FORMATS`, None to have it told from the content. `roll` and `roll_days` are those of
+    `foldsmith.market.roll_rule.RollRule`.
     """
 
     symbol: str
@@ -48,9 +50,12 @@ class PrepareSettings:
     k_up: float | None = None
     k_down: float | None = None
     max_bars: int | None = None
+    roll: str = "volume"
+    roll_days: int | None = None
 
     def __post_init__(self) -> None:
         _check_horizons(self.horizons)
+        RollRule(self.roll, self.roll_days)
         if min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-9:
             raise SettingError(
                 f"--train-ratio, --val-ratio and --test-ratio are {self.ratios[0]:g}, {self.ratios[1]:g} and "

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from foldsmith.errors import FoldsmithError, SettingError
+from foldsmith.market.roll_rule import ROLL_DAYS, ROLLS
 
 if TYPE_CHECKING:
     from foldsmith.market.instruments import Instrument
@@ -64,6 +65,28 @@ format_option = click.option(
     "file_format",
     metavar="NAME",
     help="Format of the raw bars, such as ninjatrader; docs/data.md lists them.  [default: told from the content]",
+)
+
+timezone_option = click.option(
+    "--timezone", help="Zone of the file's clock, such as America/Chicago.  [default: the format's, else UTC]"
+)
+stamp_option = click.option(
+    "--stamp",
+    type=click.Choice(["open", "close"]),
+    help="End of the bar that its time stands for.  [default: the format's, else open]",
+)
+roll_option = click.option(
+    "--roll",
+    type=click.Choice(ROLLS),
+    default=ROLLS[0],
+    show_default=True,
+    help="When the next contract replaces the front one, where bars of both are there.",
+)
+roll_days_option = click.option(
+    "--roll-days",
+    metavar="N",
+    type=int,
+    help=f"Sessions before the last trading day, of --roll calendar.  [default: {ROLL_DAYS}]",
 )
 
 

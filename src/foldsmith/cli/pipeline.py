@@ -14,9 +14,14 @@ from foldsmith.cli.command import (
     instrument_of,
     open_workspace,
     provenance,
+    roll_days_option,
+    roll_option,
     say,
+    stamp_option,
+    timezone_option,
     workspace_option,
 )
+from foldsmith.cli.continuous import continuous
 from foldsmith.cli.presets import preset_lines, with_preset
 from foldsmith.cli.remake import rerun
 from foldsmith.cli.runs import clean, list_runs, status_lines
@@ -28,18 +33,10 @@ from foldsmith.config import (
     parse_list,
 )
 from foldsmith.errors import FoldsmithError, MissingError
+from foldsmith.market.roll_rule import RollRule
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Workspace
-
-timezone_option = click.option(
-    "--timezone", help="Zone of the file's clock, such as America/Chicago.  [default: the format's, else UTC]"
-)
-stamp_option = click.option(
-    "--stamp",
-    type=click.Choice(["open", "close"]),
-    help="End of the bar that its time stands for.  [default: the format's, else open]",
-)
 
 
 @click.group()
@@ -53,6 +50,8 @@ def pipeline() -> None:
 @format_option
 @timezone_option
 @stamp_option
+@roll_option
+@roll_days_option
 @click.option("--start", help="First instant to use (UTC), such as 2024-01-31.")
 @click.option("--end", help="Instant (UTC) before which bars are used.")
 @click.option(
@@ -133,6 +132,8 @@ def settings_of(symbol: str, flags: dict[str, Any]) -> PrepareSettings:
         k_up=flags["k_up"],
         k_down=flags["k_down"],
         max_bars=flags["max_bars"],
+        roll=flags["roll"],
+        roll_days=flags["roll_days"],
     )
 
 
@@ -151,6 +152,7 @@ def _symbols(workspace: Workspace, text: str) -> tuple[str, ...]:
 
 pipeline.add_command(list_runs, "list-runs")
 pipeline.add_command(clean)
+pipeline.add_command(continuous)
 pipeline.add_command(rerun)
 
 
@@ -180,22 +182,31 @@ def status(workspace_dir: Path) -> None:
 @format_option
 @timezone_option
 @stamp_option
+@roll_option
+@roll_days_option
 @workspace_option
 def validate(
-    symbols: str, file_format: str | None, timezone: str | None, stamp: str | None, workspace_dir: Path
+    symbols: str,
+    file_format: str | None,
+    timezone: str | None,
+    stamp: str | None,
+    roll: str,
+    roll_days: int | None,
+    workspace_dir: Path,
 ) -> None:
     """Read and clean raw bars as `run` would, and verify the datasets made from them; nothing is written."""
     from foldsmith.runs.registry import DAMAGED, FINISHED, Place, read_registry
     from foldsmith.runs.verification import problems_of_run
     from foldsmith.stages.prepare import check_raw, raw_file
 
+    rule = RollRule(roll, roll_days)
     workspace = open_workspace(workspace_dir)
     wrong = []
     wanted = _symbols(workspace, symbols)
     for symbol in wanted:
         try:
             path, instrument = raw_file(workspace, symbol), instrument_of(workspace, symbol)
-            check_raw(path, instrument, file_format, timezone, stamp, say)
+            check_raw(path, instrument, file_format, timezone, stamp, say, rule)
         except FoldsmithError as error:
             wrong.append(symbol)
             click.echo(f"error: {symbol}: {error}", err=True)

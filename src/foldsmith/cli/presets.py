@@ -28,7 +28,7 @@ PRESETS: dict[str, dict[str, str]] = {
 
 ALLOWED = (
     "timeframe", "format", "timezone", "stamp", "start", "end", "horizons", "train-ratio", "val-ratio", "test-ratio",
-    "k-up", "k-down", "max-bars",
+    "k-up", "k-down", "max-bars", "roll", "roll-days",
 )  # fmt: skip
 
 

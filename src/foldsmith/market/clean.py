@@ -15,11 +15,12 @@ import polars as pl
 from foldsmith.errors import DataError
 from foldsmith.intervals import Instants
 from foldsmith.market.clock_check import check_clock
+from foldsmith.market.continuous import front_contract
 from foldsmith.market.findings import Finding, Findings, first_of, iso
-from foldsmith.market.front import front_contract
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.readers.clock import bar_length
 from foldsmith.market.readers.columns import NUMBERS, PRICES
+from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
 from foldsmith.market.sessions import Schedule
 
 MAX_BROKEN_SHARE = 0.05
@@ -37,11 +38,13 @@ _TICK_TOLERANCE = 1e-4
 """Part of a tick by which a price may miss the grid: room for decimals stored as binary numbers."""
 
 
-def clean(raw: pl.DataFrame, instrument: Instrument, schedule: Schedule) -> tuple[pl.DataFrame, Findings]:
+def clean(
+    raw: pl.DataFrame, instrument: Instrument, schedule: Schedule, roll: RollRule = DEFAULT_ROLL
+) -> tuple[pl.DataFrame, Findings]:
     """Sort, drop what cannot be, count what is odd; say when each bar is known and of which day it is.
 
-    `raw` has datetime (UTC, the open), open, high, low, close, volume and maybe contract, as `read_bars`
-    gives it. Rules, in this order; a row meets at most one that drops:
+    `raw` has datetime (UTC, the open), open, high, low, close, volume and maybe contract and open_interest, as
+    `read_bars` gives it. Rules, in this order; a row meets at most one that drops:
 
     out_of_order           before a row above it: sorted
     missing_value          a price or the volume is empty, NaN or infinite: dropped
@@ -53,7 +56,7 @@ def clean(raw: pl.DataFrame, instrument: Instrument, schedule: Schedule) -> tupl
                            or the calendar is likely wrong there, or these are extended hours; kept
     duplicate              an equal row is there: dropped
     conflicting_duplicate  that time and contract again with other values: the last in the file stays
-    overlapping_contract   another contract of more volume trades then: dropped (see `front_contract`)
+    overlapping_contract   of another contract than the front by the rule `roll`: dropped (see `front_contract`)
     off_tick_price         a price off the grid of `tick_size`: kept
     zero_volume            kept
     missing_minutes        scheduled minutes between the first and the last bar without one
@@ -77,7 +80,7 @@ def clean(raw: pl.DataFrame, instrument: Instrument, schedule: Schedule) -> tupl
     rules["traded_closure"] = _traded_closures(instants[outside], schedule)
     frame, session = _keep(frame, session, ~outside)
     frame, session = _drop_repeats(frame, session, rules)
-    front = front_contract(frame, session)
+    front = front_contract(frame, session, instrument, schedule, roll)
     rules["overlapping_contract"] = _finding(~front, frame["datetime"].to_physical().to_numpy(), "dropped")
     frame, session = _keep(frame, session, front)
     frame = _with_times(frame, session, length, schedule)
@@ -98,7 +101,7 @@ def uncovered(frame: pl.DataFrame, schedule: Schedule) -> tuple[Instants, Instan
 
 
 def _sorted(raw: pl.DataFrame) -> tuple[pl.DataFrame, Finding]:
-    names = ["datetime", *NUMBERS, *(["contract"] if "contract" in raw.columns else [])]
+    names = ["datetime", *NUMBERS, *(name for name in ("contract", "open_interest") if name in raw.columns)]
     frame = raw.select(names).rechunk()
     if "contract" not in names:
         frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias("contract"))
