@@ -67,6 +67,14 @@ def test_the_commands_of_the_page_on_runs_run_as_they_stand(tiny: Desk) -> None:
         tiny.call(*(ids.get(word, word) for word in words))
 
 
+def test_the_commands_of_the_page_on_data_run_as_they_stand(tiny: Desk) -> None:
+    shown = commands("docs/data.md")
+    assert [words[:2] for words in shown] == [["pipeline", "continuous"]]
+    for words in shown:
+        tiny.call(*words)
+    (tiny.path / "MES_adjusted.parquet").unlink()
+
+
 def test_make_targets_named_in_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`?make ([a-z]+)", (ROOT / "README.md").read_text())) <= targets

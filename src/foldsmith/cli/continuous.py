@@ -88,10 +88,8 @@ def continuous(
         refuse(ctx, ["anchor"], "prices are not moved without --adjust")
     rule = RollRule(roll, roll_days)
     path, instrument = _source(ctx, open_workspace(workspace_dir), source, symbol)
-    if output.exists() and output.samefile(path):
-        raise TakenError(
-            f"{output} is the file that is read, and was left untouched; choose another --output."
-        )
+    if path.resolve() in (output.resolve(), output.resolve().parent):
+        raise TakenError(f"--output {output} is among the bars that are read; choose another.")
     from foldsmith.runs.files import write_whole
     from foldsmith.stages import continuous as stage
 
