@@ -35,9 +35,9 @@ def test_last_trading_days_are_those_published(symbol: str, month: tuple[int, in
 
 def test_sessions_before_the_last_trading_day() -> None:
     es = INSTRUMENTS["ES"]
-    # Over Presidents' Day and Martin Luther King Day, on which futures have a session.
+    # From the 27th of February back: 26, 23, 22, 21, 20, Presidents' Day, on which futures have a session, 16 and 15.
     found = roll_days(INSTRUMENTS["GC"], [(2024, 2), (2024, 4)], 8)
-    assert [str(day) for day in found] == ["2024-02-14", "2024-04-16"]
+    assert [str(day) for day in found] == ["2024-02-15", "2024-04-16"]
     assert [str(day) for day in roll_days(es, [(2024, 3)], 0)] == ["2024-03-15"]
     assert [str(day) for day in roll_days(es, [(2024, 3), (2024, 9)], 5)] == ["2024-03-08", "2024-09-13"]
     assert roll_days(es, [], 5) == []
