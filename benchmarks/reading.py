@@ -5,8 +5,8 @@
 The file is made here unless one is given (columns timestamp, open, high, low, close, volume). Each peer does the same
 in the way its own documentation shows, with types given so that nothing has to be guessed; a peer that is not installed
 is named and left out. Rounds are taken in turn, medians are shown. Ours is shown twice: reading and resampling as the
-peers do them, and phase 1's whole way, which also tells the format, checks clock and sessions, and applies every rule of
-cleaning. Peak memory is that of anonymous pages above what the process had before reading.
+peers do them, and phase 1's whole way, which also tells the format, checks clock and sessions, and applies every rule
+of cleaning. Peak memory is that of anonymous pages above what the process had before reading.
 """
 
 from __future__ import annotations

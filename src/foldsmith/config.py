@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from foldsmith.errors import SettingError
+from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.rules import check_rules
 
 DEFAULT_HORIZONS = (5, 10, 15, 20)
@@ -35,7 +36,8 @@ class PrepareSettings:
     of the volatility over the horizon, both or neither. `max_bars` overrules the vertical barrier of one horizon.
     `start` and `end` are instants (UTC); bars with start <= open < end are used. `format` is a key of
     `foldsmith.market.readers.FORMATS`, None to have it told from the content. `rules` says {rule: action} for rules
-    of cleaning that shall not do what they do by themselves (`foldsmith.market.rules`).
+    of cleaning that shall not do what they do by themselves (`foldsmith.market.rules`); `roll` and `roll_days` are
+    those of `foldsmith.market.roll_rule.RollRule`.
     """
 
     symbol: str
@@ -50,11 +52,14 @@ class PrepareSettings:
     k_up: float | None = None
     k_down: float | None = None
     max_bars: int | None = None
+    roll: str = "volume"
+    roll_days: int | None = None
     rules: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_rules(self.rules)
         _check_horizons(self.horizons)
+        RollRule(self.roll, self.roll_days)
         if min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-9:
             raise SettingError(
                 f"--train-ratio, --val-ratio and --test-ratio are {self.ratios[0]:g}, {self.ratios[1]:g} and "

@@ -86,9 +86,9 @@ def test_without_volume_only_the_farthest_go(make_raw: RawMaker, mes: Instrument
 
 def test_the_rule_can_be_told_otherwise(make_raw: RawMaker, mes: Instrument, hours: Schedule) -> None:
     raw = planted(make_raw(), 200, low=94.75, volume=3.0)
-    kept, found = clean(raw, mes, hours, {"bad_print": "count"})
+    kept, found = clean(raw, mes, hours, rules={"bad_print": "count"})
     assert (found["bad_print"].count, found["bad_print"].action, kept.height) == (1, "count", raw.height)
-    kept, found = clean(raw, mes, hours, {"bad_print": "off"})
+    kept, found = clean(raw, mes, hours, rules={"bad_print": "off"})
     assert "bad_print" not in found.rules
     assert kept.height == raw.height
 

@@ -6,14 +6,10 @@ from datetime import datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.market.conftest import MINUTE, RawMaker, us
-from tests.oracles import market as oracle
 
 from foldsmith.errors import DataError
 from foldsmith.market.clean import clean
-from foldsmith.market.front import front_contract
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.rules import RULES
 from foldsmith.market.sessions import Schedule
@@ -208,49 +204,3 @@ def test_clock_wrong_only_in_summer_is_refused(mes: Instrument) -> None:
     )
     with pytest.raises(DataError, match=r"in summer.*moved by -1 h"):
         clean(late, mes, year)
-
-
-def test_overlapping_contracts_keep_the_one_with_more_volume(
-    make_raw: RawMaker, mes: Instrument, hours: Schedule
-) -> None:
-    old = make_raw(sessions=3)
-    new = old.with_columns(pl.col("open", "high", "low", "close") + 50, contract=pl.lit("MES 06-24"))
-    share = pl.when(pl.col("datetime").rank("dense") <= 1380).then(0.5).otherwise(2.0)
-    both = pl.concat([old, new.with_columns(pl.col("volume") * share)])
-    frame, found = clean(both, mes, hours)
-    assert frame["contract"].to_list() == ["MES 03-24"] * 1380 + ["MES 06-24"] * 2760
-    assert found["overlapping_contract"].count == 3 * 1380
-    assert found["duplicate"].count + found["conflicting_duplicate"].count == 0
-
-
-def test_a_splice_with_a_few_common_minutes_keeps_both_sides(
-    make_raw: RawMaker, mes: Instrument, hours: Schedule
-) -> None:
-    raw = make_raw(sessions=1)
-    late = raw[700:].with_columns(contract=pl.lit("MES 06-24"))
-    frame, found = clean(pl.concat([raw[:705], late]), mes, hours)
-    assert found["overlapping_contract"].count == 5
-    assert frame["datetime"].to_list() == raw["datetime"].to_list()
-    assert frame["contract"].n_unique() == 2
-
-
-volumes = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6)
-
-
-@given(volumes)
-def test_front_contract_equals_its_twin(per_session: list[tuple[int, int]]) -> None:
-    rows = [
-        (number, number * 10 + minute, contract, float(volume[side]))
-        for number, volume in enumerate(per_session)
-        for minute in range(3)
-        for side, contract in enumerate(("A", "B"))
-    ]
-    frame = pl.DataFrame(
-        {
-            "datetime": pl.Series([row[1] for row in rows]).cast(pl.Datetime("us", "UTC")),
-            "volume": [row[3] for row in rows],
-            "contract": [row[2] for row in rows],
-        }
-    )
-    got = front_contract(frame, np.array([row[0] for row in rows]))
-    assert got.tolist() == oracle.front_contracts(rows)

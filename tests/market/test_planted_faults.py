@@ -106,7 +106,7 @@ PLANTS: dict[str, tuple[Plant, dict[str, int]]] = {
 
 
 def counts(raw: pl.DataFrame, mes: Instrument, hours: Schedule, **rules: str) -> dict[str, int]:
-    found = clean(raw, mes, hours, rules)[1]
+    found = clean(raw, mes, hours, rules=rules)[1]
     return {name: rule.count for name, rule in found.rules.items() if rule.count}
 
 
@@ -148,10 +148,10 @@ def test_every_action_of_a_rule(make_raw: RawMaker, mes: Instrument, hours: Sche
     for action in RULES[rule].actions:
         if action == "refuse":
             with pytest.raises(DataError, match=rf"rule {rule} met .*--rules"):
-                clean(faulty, mes, hours, {rule: action})
+                clean(faulty, mes, hours, rules={rule: action})
             assert counts(raw, mes, hours, **{rule: action}) == {}
             continue
-        frame, found = clean(faulty, mes, hours, {rule: action})
+        frame, found = clean(faulty, mes, hours, rules={rule: action})
         assert (rule in found.rules) == (action != "off")
         if action == "drop":
             assert frame.height == (height if RULES[rule].action == "drop" else height - found[rule].count)
@@ -227,10 +227,10 @@ def test_settings_are_checked(make_raw: RawMaker, mes: Instrument, hours: Schedu
     with pytest.raises(
         SettingError, match=r"missing_value cannot 'off'.*drop or refuse; .* cannot be used as a bar"
     ):
-        clean(make_raw(), mes, hours, {"missing_value": "off"})
+        clean(make_raw(), mes, hours, rules={"missing_value": "off"})
 
 
 def test_nothing_left_is_said(make_raw: RawMaker, mes: Instrument, hours: Schedule) -> None:
     raw = make_raw().with_columns(volume=pl.lit(0.0))
     with pytest.raises(DataError, match="no bar is left"):
-        clean(raw, mes, hours, {"zero_volume": "drop"})
+        clean(raw, mes, hours, rules={"zero_volume": "drop"})

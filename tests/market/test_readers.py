@@ -140,6 +140,27 @@ def test_columns_in_any_order_others_ignored_contract_kept(tmp_path: Path) -> No
     assert frame.row(0)[1:] == (2, 9, 1, 5, 7, "MES 03-24")
 
 
+@pytest.mark.parametrize("name", ["open_interest", "OpenInterest", "OI"])
+def test_open_interest_is_read_where_a_file_has_it(tmp_path: Path, name: str) -> None:
+    header = f"timestamp,open,high,low,close,volume,{name}\n"
+    text = header + "2024-01-08 14:30,1,2,1,2,5,77\n2024-01-08 14:31,1,2,1,2,5,\n"
+    frame = read_bars(write(tmp_path, text)).frame
+    assert frame["open_interest"].to_list() == [77.0, None]
+    pl.read_csv(text.encode(), try_parse_dates=True).write_parquet(tmp_path / "MES_1m.parquet")
+    assert read_bars(tmp_path / "MES_1m.parquet").frame.equals(frame)
+    with pytest.raises(DataError, match="open_interest is there 2 times"):
+        read_bars(
+            write(tmp_path, header.replace("\n", ",open_interest\n") + "2024-01-08 14:30,1,2,1,2,5,7,7\n")
+        )
+    # A folder in which only some files have it.
+    (tmp_path / "MES").mkdir()
+    write(tmp_path / "MES", text, "MESH24.csv")
+    write(tmp_path / "MES", lines("2024-01-08 14:31"), "MESM24.csv")
+    both = read_bars(tmp_path / "MES").frame
+    assert both["open_interest"].to_list() == [77.0, None, None]
+    assert both.columns[-2:] == ["contract", "open_interest"]
+
+
 def test_gzip_and_windows_line_ends(tmp_path: Path) -> None:
     path = tmp_path / "MES_1m.csv.gz"
     text = lines("2024-01-08 14:30:00", "2024-01-08 14:31:00").replace("\n", "\r\n")

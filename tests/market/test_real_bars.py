@@ -48,7 +48,7 @@ def counts(found: Findings) -> dict[str, int]:
     [
         ("MES", {"outside_session": 50, "missing_minutes": 528_616}, 1, 2),
         ("MNQ", {"outside_session": 54, "missing_minutes": 526_901}, 1, 1),
-        ("NQ", {"outside_session": 68, "overlapping_contract": 2457, "missing_minutes": 511_786}, 3, 2),
+        ("NQ", {"outside_session": 68, "overlapping_contract": 2487, "missing_minutes": 511_816}, 3, 2),
         ("6E", {"missing_minutes": 423}, 0, 0),
         ("SPY", {"outside_session": 2972, "traded_closure": 8, "off_tick_price": 57_123}, 0, 0),
         ("FILUSDT", {"zero_volume": 175, "missing_minutes": 624_960}, 0, 10),
@@ -123,8 +123,8 @@ def test_overlapping_contracts_become_one_series(real_bars: Find) -> None:
     order = bars["contract"].rle().struct.field("value").to_list()
     assert order == sorted(pl.read_parquet(path)["contract"].unique().to_list())
     assert len(blocks.rolls) == 6
-    # Each roll is in the week of the second Friday of its month or the Monday after.
+    # Each roll is on the Tuesday before the third Friday of its month, known from Monday's volume.
     assert all(
-        8 <= int(str(day)[8:10]) <= 18
-        for day in bars.filter(pl.col("block").diff() > 0)["session"].to_list()[:4]
+        (day.weekday(), 16 <= day.day <= 19) == (1, True)
+        for day in bars.filter(pl.col("contract") != pl.col("contract").shift(1))["session"].to_list()
     )

@@ -8,6 +8,7 @@ from tests.oracles import market as oracle
 
 from foldsmith.contracts import BARS
 from foldsmith.market.clean import clean
+from foldsmith.market.findings import Roll
 from foldsmith.market.instruments import Instrument, instrument
 from foldsmith.market.rolls import mark_blocks
 from foldsmith.market.sessions import Schedule, schedule
@@ -53,7 +54,7 @@ def test_a_hole_is_counted_across_a_closure(make_raw: RawMaker, mes: Instrument,
 def test_a_roll_begins_a_block(make_raw: RawMaker, mes: Instrument, hours: Schedule) -> None:
     raw = make_raw().with_columns(contract=rolled_at(420))
     frame, blocks = mark_blocks(clean(raw, mes, hours)[0], hours, 60)
-    assert blocks.rolls == (us("2024-01-08T06:00"),)
+    assert blocks.rolls == (Roll(us("2024-01-08T06:00"), "MES 03-24", "MES 06-24"),)
     assert frame["block"].to_list() == [0] * 420 + [1] * 2340
     assert frame["block"].dtype == pl.Int32
 

@@ -88,31 +88,6 @@ def bar_length(instants: list[int]) -> int:
     return min(step for step, count in steps.items() if count == most)
 
 
-def front_contracts(rows: list[tuple[int, int, str, float]]) -> list[bool]:
-    """Which (session, instant, contract, volume) rows stay where two contracts trade in parallel all day.
-
-    Only for sessions in which contracts overlap wholly: the one with more volume wins, never one that expires
-    before an earlier winner.
-    """
-    expiry = {contract: row for row, (_, _, contract, _) in enumerate(rows)}
-    stay = [True] * len(rows)
-    reigning = -1
-    for session in sorted({row[0] for row in rows}):
-        volume: Counter[str] = Counter()
-        for number, _, contract, traded in rows:
-            if number == session:
-                volume[contract] += traded
-        if len(volume) < 2:
-            continue
-        able = [contract for contract in volume if expiry[contract] >= reigning] or list(volume)
-        winner = max(able, key=lambda contract: (volume[contract], expiry[contract]))
-        reigning = max(reigning, expiry[winner])
-        for row, (number, _, contract, _) in enumerate(rows):
-            if number == session and contract != winner:
-                stay[row] = False
-    return stay
-
-
 def bad_prints(bars: list[dict[str, Any]], length: int) -> list[bool]:
     """Which bars are bad prints: each judged by a list of the bars kept before it.
 

@@ -9,6 +9,7 @@ import pytest
 from foldsmith.errors import DataError, FoldsmithError
 from foldsmith.labels.triple_barrier import Barriers
 from foldsmith.market.instruments import instrument
+from foldsmith.market.roll_rule import RollRule
 from foldsmith.stages.recipe import HorizonRecipe, Recipe
 
 RECIPE = Recipe(
@@ -27,8 +28,9 @@ RECIPE = Recipe(
 
 
 def test_a_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
-    RECIPE.write(tmp_path / "recipe.json")
-    assert Recipe.read(tmp_path / "recipe.json") == RECIPE
+    for recipe in (RECIPE, replace(RECIPE, roll=RollRule("calendar", 3))):
+        recipe.write(tmp_path / "recipe.json")
+        assert Recipe.read(tmp_path / "recipe.json") == recipe
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,10 @@ def test_a_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
         lambda r: r.update(features=None),
         lambda r: r.update(rules={"missing_value": "off"}),
         lambda r: r.update(rules=["x"]),
+        lambda r: r.pop("roll"),
+        lambda r: r.update(roll="volume"),
+        lambda r: r.update(roll={"name": "volume", "days": 3}),
+        lambda r: r.update(roll={"name": "calendar", "days": "x"}),
     ],
 )
 def test_an_edited_recipe_is_refused_in_one_sentence(tmp_path: Path, change: object) -> None:
@@ -70,6 +76,9 @@ def test_differences_are_told_in_words() -> None:
     told = RECIPE.differences(other)
     assert "horizons [5, 20], now [20]" in told
     assert "label of horizon 5 5 bars and barriers 0.7/0.9, now None" in told
+    assert RECIPE.differences(replace(RECIPE, roll=RollRule("calendar", 3))) == [
+        "roll volume, now calendar, 3 sessions before the last trading day"
+    ]
     assert RECIPE.differences(replace(RECIPE, symbol="ES", timeframe="1h")) == [
         "symbol MES, now ES",
         "timeframe 5m, now 1h",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar
@@ -12,9 +13,11 @@ from typing import TypeVar
 import click
 import polars as pl
 import pytest
+from tests.market.two_contracts import NEW, OLD, two_contracts
 from tests.workflow.conftest import Desk, value
 
 from foldsmith.cli.main import main
+from foldsmith.features import FEATURES
 from foldsmith.models.catalogue import MODELS, installed
 from foldsmith.runs.manifest import read
 
@@ -136,6 +139,149 @@ def test_barrier_flags_enter_the_labels(bars: Desk) -> None:
     assert "go together" in bars.denied(*RUN, "--k-up", 1)
     assert "go together" in bars.denied(*RUN, "--k-down", 1)
     assert "one horizon" in bars.denied(*RUN, "--horizons", "5,10", "--max-bars", 3)
+
+
+# --- contracts that overlap -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def contracts(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A workspace with raw bars of two contracts, the later of the larger volume from the 2nd of March 2022 on."""
+    desk = Desk(tmp_path_factory.mktemp("contracts"))
+    desk.call("simulate", "--sessions", 18, "--seed", 7, "--start", "2022-02-21")
+    path = desk.path / "data" / "raw" / "MES_1m.parquet"
+    bars = pl.read_parquet(path).with_columns(pl.col("timestamp").dt.replace_time_zone("UTC"))
+    made = two_contracts(bars, date(2022, 3, 2))
+    interest = pl.when(pl.col("contract") == NEW).then(pl.col("timestamp").dt.day()).otherwise(pl.lit(25))
+    made.with_columns(oi=interest).write_parquet(path)
+    return desk
+
+
+ROLL_AT = {
+    # By volume of the 2nd. Open interest is the day of the month, and 25 of the old one: larger at the end of Monday,
+    # the 28th of February, used on Wednesday. MES 03-22 trades until Friday the 18th.
+    (): "2022-03-02T23:00",
+    ("--roll", "open-interest"): "2022-03-01T23:00",
+    ("--roll", "calendar"): "2022-03-10T23:00",
+    ("--roll", "calendar", "--roll-days", 7): "2022-03-08T23:00",
+}
+
+
+@covers("pipeline run", "--roll", "--roll-days")
+@covers("pipeline validate", "--roll", "--roll-days")
+@pytest.mark.parametrize("flags", ROLL_AT)
+def test_roll_flags_say_which_contract_is_the_front(contracts: Desk, flags: tuple[object, ...]) -> None:
+    made = contracts.dataset(*flags)
+    folder = contracts.path / "data" / "datasets" / made.id
+    rolls = json.loads((folder / "findings.json").read_text())["blocks"]["rolls"]
+    assert [(roll["at"], roll["from"], roll["to"]) for roll in rolls["at"]] == [
+        (f"{ROLL_AT[flags]}:00+00:00", OLD, NEW)
+    ]
+    assert "  rolls: 1, first at " in contracts.call("pipeline", "validate", *flags).stdout
+    known = dict(zip(flags[::2], flags[1::2], strict=True))
+    name, days = known.get("--roll", "volume"), known.get("--roll-days")
+    assert recipe(contracts, made.id)["roll"] == {"name": name, "days": days}
+    assert (made.parameters["roll"], made.parameters["roll_days"]) == (name, days)
+    # A model predicts new bars by the rule that it was made by: rows in warm-up after the roll are the same.
+    model = contracts.train("--model", "logistic", "--horizon", 5, "--dataset", made.id)
+    raw = contracts.path / "data" / "raw" / "MES_1m.parquet"
+    shown = contracts.call("predict", "--run-id", model.id, "--bars", raw).stdout
+    times = pl.read_csv(shown.encode(), try_parse_dates=True)["datetime"].dt.replace_time_zone("UTC")
+    features = pl.read_parquet(folder / "features.parquet")
+    bars = pl.read_parquet(folder / "bars.parquet")
+    whole = features.select(pl.all_horizontal(pl.col(list(FEATURES)).is_finite())).to_series()
+    assert times.dt.timestamp().to_list() == bars["close_time"].filter(whole).dt.timestamp().to_list()
+    assert "again" in contracts.call("runs", "explain", made.id).stdout
+
+
+def test_roll_flags_that_do_not_apply_are_refused(contracts: Desk, bars: Desk) -> None:
+    for command in (RUN, ["pipeline", "validate"]):
+        told = contracts.denied(*command, "--roll-days", 3)
+        assert told == "--roll-days does not apply to --roll volume; it goes with calendar. Leave it out."
+        assert "out of range" in contracts.denied(*command, "--roll", "calendar", "--roll-days", 99)
+    told = bars.call(*RUN, "--roll", "open-interest", "--horizons", 5, status=2).stderr
+    assert "no column open_interest" in told
+
+
+@covers(
+    "pipeline continuous", "source", "--symbol", "--format", "--timezone", "--stamp", "--roll", "--roll-days",
+    "--adjust", "--anchor", "--output", "--overwrite", "--workspace",
+)  # fmt: skip
+def test_continuous_writes_one_series_and_says_its_rolls(contracts: Desk, tmp_path: Path) -> None:
+    words, raw = ["pipeline", "continuous", "MES"], contracts.path / "data" / "raw" / "MES_1m.parquet"
+    shown = contracts.call(*words, "--output", "plain.parquet").stdout
+    rolled = "2022-03-02T23:00:00+00:00  MES 03-22 -> MES 06-22  offset 20  ratio 1.00"
+    assert next(line for line in shown.splitlines() if line.startswith("20")).startswith(rolled)
+    assert "measured at 2022-03-02T21:59:00+00:00" in shown
+    plain = pl.read_parquet(contracts.path / "plain.parquet")
+    assert plain.columns == ["datetime", "open", "high", "low", "close", "volume", "contract"]
+    assert (
+        plain.join(pl.read_parquet(raw).rename({"timestamp": "datetime"}), on=plain.columns).height
+        == plain.height
+    )
+    # As raw bars it makes the dataset that the contracts make.
+    other = Desk(tmp_path)
+    (tmp_path / "data" / "raw").mkdir(parents=True)
+    shutil.copyfile(contracts.path / "plain.parquet", tmp_path / "data" / "raw" / "MES_1m.parquet")
+    one, both = other.dataset(), contracts.dataset()
+    assert all(
+        one.files[name] == both.files[name]
+        for name in ("bars.parquet", "features.parquet", "labels_h5.parquet")
+    )
+
+    def closes(*flags: object, source: object = "MES", name: str = "found.csv") -> list[float]:
+        contracts.call("pipeline", "continuous", source, *flags, "--output", name, "--overwrite")
+        return pl.read_csv(contracts.path / name)["close"].to_list()
+
+    first, last = plain["close"][0], plain["close"][-1]
+    assert (closes()[0], closes()[-1]) == (first, last)
+    moved = closes("--adjust", "difference")
+    assert (moved[0], moved[-1]) == (first, last - 20)
+    back = closes("--adjust", "difference", "--anchor", "back")
+    assert (back[0], back[-1]) == (first + 20, last)
+    assert closes("--adjust", "ratio")[-1] == pytest.approx(last - 20, rel=0.001)
+    later = closes("--roll", "calendar", "--roll-days", 7)
+    assert sum(a != b for a, b in zip(closes(), later, strict=True)) == 4 * 1380
+    # A file, read as its flags say.
+    assert closes(source=raw) == closes(source=raw, name="mine.csv")
+    copy = contracts.path / "x.parquet"
+    local = (
+        pl.col("timestamp")
+        .dt.offset_by("1m")
+        .dt.convert_time_zone("America/Chicago")
+        .dt.replace_time_zone(None)
+    )
+    pl.read_parquet(raw).with_columns(local).write_parquet(copy)
+    clock = ["--timezone", "America/Chicago", "--stamp", "close"]
+    assert closes("--symbol", "MES", "--format", "parquet", *clock, source="x.parquet") == closes()
+    copy.unlink()
+
+
+def test_continuous_refuses_what_it_cannot_do(contracts: Desk, tmp_path: Path) -> None:
+    words, raw = ["pipeline", "continuous", "MES"], contracts.path / "data" / "raw" / "MES_1m.parquet"
+    (contracts.path / "taken.csv").write_text("mine")
+    assert "taken.csv exists and was left untouched" in contracts.denied(*words, "--output", "taken.csv")
+    assert "unknown ending" in contracts.denied(*words, "--output", "found.xls")
+    assert "is among the bars that are read" in contracts.denied(
+        *words[:2], raw, "--output", raw, "--overwrite"
+    )
+    folder = contracts.path / "data" / "raw"
+    assert "among the bars" in contracts.denied(
+        *words[:2], folder, "--symbol", "MES", "--output", folder / "x.csv"
+    )
+    told = contracts.denied(*words, "--output", "none.csv", "--anchor", "back")
+    assert "--anchor does not apply: prices are not moved without --adjust" in told
+    assert "--symbol does not apply" in contracts.denied(*words, "--symbol", "MES", "--output", "none.csv")
+    assert "--roll-days does not apply" in contracts.denied(*words, "--roll-days", 3, "--output", "none.csv")
+    assert "does not begin with a symbol" in contracts.denied(
+        *words[:2], "./mine.csv", "--output", "none.csv"
+    )
+    # A roll that was never measured: contracts that do not overlap.
+    other = Desk(tmp_path)
+    other.call("simulate", "--sessions", 55, "--seed", 7)
+    told = other.denied(*words, "--adjust", "ratio", "--output", "none.csv")
+    assert "how far MES 06-22 lies from MES 03-22 is not known" in told
+    assert "no bar of both before" in other.call(*words, "--output", "none.csv").stdout
 
 
 @covers("pipeline run", "--yes")

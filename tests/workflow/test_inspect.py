@@ -81,7 +81,7 @@ def test_the_instrument_is_told_or_named(desk: Desk, tmp_path: Path) -> None:
     assert "CL, MES; name the one" in other.call("pipeline", "inspect", "both.parquet", status=2).stderr
 
 
-@covers("pipeline inspect", "--format", "--timezone", "--stamp")
+@covers("pipeline inspect", "--format", "--timezone", "--stamp", "--roll", "--roll-days")
 def test_it_reads_as_phase_1_reads(desk: Desk, tmp_path: Path) -> None:
     bars = pl.read_parquet(raw(desk)).rename({"timestamp": "datetime"})
     bars = bars.with_columns(pl.col("datetime").dt.replace_time_zone("UTC"))
@@ -98,4 +98,7 @@ def test_it_reads_as_phase_1_reads(desk: Desk, tmp_path: Path) -> None:
         ).stderr
         assert told.startswith("error: ")
     assert not (tmp_path / "x.html").exists()
+    early = ["--roll", "calendar", "--roll-days", 20, "--output", tmp_path / "roll.html"]
+    rolled = [desk.call("pipeline", "inspect", raw(desk), *flags).stdout for flags in ((), early)]
+    assert rolled[0] != rolled[1].replace("roll.html", "inspection_MES_1m.html")
     assert "no file" in other.call("pipeline", "inspect", "absent.csv", status=2).stderr

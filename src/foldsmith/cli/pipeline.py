@@ -17,8 +17,15 @@ from foldsmith.cli.command import (
     say,
     workspace_option,
 )
+from foldsmith.cli.continuous import continuous
 from foldsmith.cli.inspect import inspect_file
-from foldsmith.cli.market_options import rules_option, stamp_option, timezone_option
+from foldsmith.cli.market_options import (
+    roll_days_option,
+    roll_option,
+    rules_option,
+    stamp_option,
+    timezone_option,
+)
 from foldsmith.cli.presets import preset_lines, with_preset
 from foldsmith.cli.remake import rerun
 from foldsmith.cli.runs import clean, list_runs, status_lines
@@ -30,6 +37,7 @@ from foldsmith.config import (
     parse_list,
 )
 from foldsmith.errors import FoldsmithError, MissingError
+from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.rules import RULES, parse_rules
 
 if TYPE_CHECKING:
@@ -48,6 +56,8 @@ def pipeline() -> None:
 @timezone_option
 @stamp_option
 @rules_option
+@roll_option
+@roll_days_option
 @click.option("--start", help="First instant to use (UTC), such as 2024-01-31.")
 @click.option("--end", help="Instant (UTC) before which bars are used.")
 @click.option(
@@ -129,6 +139,8 @@ def settings_of(symbol: str, flags: dict[str, Any]) -> PrepareSettings:
         k_up=flags["k_up"],
         k_down=flags["k_down"],
         max_bars=flags["max_bars"],
+        roll=flags["roll"],
+        roll_days=flags["roll_days"],
     )
 
 
@@ -147,6 +159,7 @@ def _symbols(workspace: Workspace, text: str) -> tuple[str, ...]:
 
 pipeline.add_command(list_runs, "list-runs")
 pipeline.add_command(clean)
+pipeline.add_command(continuous)
 pipeline.add_command(rerun)
 pipeline.add_command(inspect_file)
 
@@ -187,6 +200,8 @@ def status(workspace_dir: Path) -> None:
 @timezone_option
 @stamp_option
 @rules_option
+@roll_option
+@roll_days_option
 @workspace_option
 def validate(
     symbols: str,
@@ -194,6 +209,8 @@ def validate(
     timezone: str | None,
     stamp: str | None,
     rules: str,
+    roll: str,
+    roll_days: int | None,
     workspace_dir: Path,
 ) -> None:
     """Read and clean raw bars as `run` would, and verify the datasets made from them; nothing is written."""
@@ -201,6 +218,7 @@ def validate(
     from foldsmith.runs.verification import problems_of_run
     from foldsmith.stages.prepare import check_raw, raw_file
 
+    rule = RollRule(roll, roll_days)
     workspace = open_workspace(workspace_dir)
     actions = parse_rules(rules)
     wrong = []
@@ -208,7 +226,7 @@ def validate(
     for symbol in wanted:
         try:
             path, instrument = raw_file(workspace, symbol), instrument_of(workspace, symbol)
-            check_raw(path, instrument, file_format, timezone, stamp, actions, say)
+            check_raw(path, instrument, file_format, timezone, stamp, say, rules=actions, roll=rule)
         except FoldsmithError as error:
             wrong.append(symbol)
             click.echo(f"error: {symbol}: {error}", err=True)

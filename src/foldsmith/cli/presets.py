@@ -27,8 +27,8 @@ PRESETS: dict[str, dict[str, str]] = {
 """Flags of `pipeline run` by name, without their dashes."""
 
 ALLOWED = (
-    "timeframe", "format", "timezone", "stamp", "rules", "start", "end", "horizons", "train-ratio", "val-ratio",
-    "test-ratio", "k-up", "k-down", "max-bars",
+    "timeframe", "format", "timezone", "stamp", "rules", "roll", "roll-days", "start", "end", "horizons",
+    "train-ratio", "val-ratio", "test-ratio", "k-up", "k-down", "max-bars",
 )  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""The market room: instruments, raw bars, sessions, cleaning, rolls, resampling, simulated markets."""
+"""The market room: instruments, raw bars, sessions, cleaning, the front contract, rolls, resampling, simulation."""

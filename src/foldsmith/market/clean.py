@@ -16,13 +16,14 @@ import polars as pl
 from foldsmith.errors import DataError
 from foldsmith.intervals import Instants, Mask
 from foldsmith.market.clock_check import HOUR, check_clock
+from foldsmith.market.continuous import front_contract
 from foldsmith.market.findings import Findings
-from foldsmith.market.front import front_contract
 from foldsmith.market.impossible import drop_impossible
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.readers.clock import bar_length
 from foldsmith.market.readers.columns import NUMBERS, PRICES
 from foldsmith.market.repeats import repeats
+from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
 from foldsmith.market.rules import actions_of, check_rules
 from foldsmith.market.sessions import DAY, Schedule
 from foldsmith.market.tally import EXAMPLES, Tally
@@ -39,13 +40,16 @@ def clean(
     raw: pl.DataFrame,
     instrument: Instrument,
     schedule: Schedule,
+    *,
     rules: Mapping[str, str] | None = None,
+    roll: RollRule = DEFAULT_ROLL,
 ) -> tuple[pl.DataFrame, Findings]:
     """Sort, drop what cannot be, count what is odd; say when each bar is known and of which day it is.
 
-    `raw` has datetime (UTC, the open), open, high, low, close, volume and maybe contract, as `read_bars`
-    gives it. The rules of `rules.RULES` are applied in their order, and a row meets at most one that drops;
-    `rules` says {rule: action} for those that shall do otherwise than by themselves.
+    `raw` has datetime (UTC, the open), open, high, low, close, volume and maybe contract and open_interest, as
+    `read_bars` gives it. The rules of `rules.RULES` are applied in their order, and a row meets at most one that
+    drops; `rules` says {rule: action} for those that shall do otherwise than by themselves, and `roll` which of
+    several contracts is the front (see `front_contract`).
 
     Returns the bars with `close_time` (open + bar length, at most the session's close; the length is the most
     common spacing), `contract` (empty if not given) and `session` (trading day), and the findings. Raises
@@ -64,7 +68,7 @@ def clean(
     session = schedule.locate(instants)
     frame, session = _keep(frame, session, ~_closed(frame, session, schedule, tally))
     frame, session = _keep(frame, session, ~repeats(frame, tally))
-    behind = ~front_contract(frame, session)
+    behind = ~front_contract(frame, session, instrument, schedule, roll)
     frame, session = _keep(frame, session, ~tally.meet("overlapping_contract", frame, behind))
     odd = _bad_prints(frame, session, length, tally) | _odd(frame, instrument, tally)
     frame, session = _keep(frame, session, ~odd)
@@ -89,7 +93,7 @@ def uncovered(frame: pl.DataFrame, schedule: Schedule) -> tuple[Instants, Instan
 
 def _sorted(raw: pl.DataFrame, tally: Tally) -> pl.DataFrame:
     """The rows in order of time; where they were not, with their place in the file as `row`."""
-    names = ["datetime", *NUMBERS, *(["contract"] if "contract" in raw.columns else [])]
+    names = ["datetime", *NUMBERS, *(name for name in ("contract", "open_interest") if name in raw.columns)]
     frame = raw.select(names).rechunk()
     if "contract" not in names:
         frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias("contract"))

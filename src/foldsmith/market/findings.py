@@ -65,16 +65,43 @@ class Hole:
 
 
 @dataclass(frozen=True)
-class Blocks:
-    """Where blocks of bars end: contract changes (the open of the new contract's first bar) and holes."""
+class Roll:
+    """One contract replaced by another.
 
-    rolls: tuple[int, ...]
+    at : open of the new contract's first bar; measured_at : open of the last bar before it that both contracts have;
+    offset, ratio : the new contract's close there less, and over, the old one's. None where there is no such bar.
+    """
+
+    at: int
+    old: str | None
+    new: str | None
+    offset: float | None = None
+    ratio: float | None = None
+    measured_at: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able form; instants in ISO 8601."""
+        return {
+            "at": iso(self.at),
+            "from": self.old,
+            "to": self.new,
+            "offset": self.offset,
+            "ratio": self.ratio,
+            "measured_at": None if self.measured_at is None else iso(self.measured_at),
+        }
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Where blocks of bars end: contract changes and holes."""
+
+    rolls: tuple[Roll, ...]
     holes: tuple[Hole, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able form: counts, and the first instants of each kind."""
         return {
-            "rolls": {"count": len(self.rolls), "at": [iso(roll) for roll in self.rolls[:SHOWN]]},
+            "rolls": {"count": len(self.rolls), "at": [roll.as_dict() for roll in self.rolls[:SHOWN]]},
             "holes": {
                 "count": len(self.holes),
                 "minutes": round(sum(hole.minutes for hole in self.holes), 3),

@@ -16,6 +16,7 @@ from foldsmith.market.findings import iso
 from foldsmith.market.instruments import MOST, Instrument
 from foldsmith.market.readers import ENDINGS, RawBars, read_bars
 from foldsmith.market.readers.contracts import product_of
+from foldsmith.market.roll_rule import RollRule
 from foldsmith.report.inspection import GENERATOR, render_inspection
 from foldsmith.runs.files import write_whole
 from foldsmith.stages.prepare import clean_bars, findings_lines
@@ -59,11 +60,12 @@ def inspect(
     path: Path,
     known: Mapping[str, Instrument],
     symbol: str | None,
-    rules: Mapping[str, str],
     *,
     file_format: str | None,
     timezone: str | None,
     stamp: str | None,
+    rules: Mapping[str, str],
+    roll: RollRule,
 ) -> Inspection:
     """Read and clean the bars at `path` as phase 1 would, and describe them; nothing is written.
 
@@ -73,7 +75,7 @@ def inspect(
     raw = read_bars(path, file_format=file_format, timezone=timezone, stamp=stamp, symbol=symbol)
     told = symbol or _symbol_of(path, raw.frame, known)
     instrument = known[told] if told else _unknown(path, raw.frame)
-    base, schedule, findings = clean_bars(raw.frame, instrument, rules)
+    base, schedule, findings = clean_bars(raw.frame, instrument, rules=rules, roll=roll)
     return Inspection(path, raw, instrument, told is None, profile(base), coverage(base, schedule), findings)
 
 

@@ -34,7 +34,9 @@ def predict_bars(model: Run, bars: Path, file_format: str | None = None) -> pl.D
         stamp=recipe.stamp,
         symbol=recipe.symbol,
     )
-    market = market_bars(raw.frame, recipe.instrument, recipe.bar_microseconds, rules=recipe.rules)
+    market = market_bars(
+        raw.frame, recipe.instrument, recipe.bar_microseconds, rules=recipe.rules, roll=recipe.roll
+    )
     over = as_instants(market.base["close_time"])[-1] >= market.closes
     matrix = feature_matrix(compute_features(market.bars), recipe.features)
     rows = np.flatnonzero(np.isfinite(matrix).all(axis=1) & over)

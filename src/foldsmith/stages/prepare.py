@@ -20,9 +20,11 @@ from foldsmith.intervals import Instants, as_instants
 from foldsmith.labels.barrier_tuning import choose_barriers
 from foldsmith.labels.triple_barrier import Barriers, triple_barrier, volatility
 from foldsmith.market.clean import clean
+from foldsmith.market.findings import Blocks, Findings
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.readers import ENDINGS, RawBars, read_bars
 from foldsmith.market.resample import minute_ranges, parse_timeframe, resample
+from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
 from foldsmith.market.rolls import mark_blocks
 from foldsmith.market.sessions import Schedule, schedule
 from foldsmith.runs.store import Run, Workspace, write_json
@@ -98,7 +100,9 @@ def market_bars(
     bar_microseconds: int,
     start: datetime | None = None,
     end: datetime | None = None,
+    *,
     rules: Mapping[str, str] | None = None,
+    roll: RollRule = DEFAULT_ROLL,
 ) -> MarketBars:
     """Clean raw bars, mark blocks at rolls and holes, and resample; nothing here looks at a disk."""
     if start is not None:
@@ -107,21 +111,39 @@ def market_bars(
         raw = raw.filter(pl.col("datetime") < end)
     if raw.is_empty():
         raise DataError("no bar is left between --start and --end; look at the dates of the raw file.")
-    base, calendar, findings = clean_bars(raw, instrument, rules)
+    base, calendar, findings = clean_bars(raw, instrument, rules=rules, roll=roll)
     bars = resample(base, bar_microseconds, calendar)
     first, stop = minute_ranges(base, bars)
     return MarketBars(base, bars, first, stop, findings)
 
 
 def clean_bars(
-    raw: pl.DataFrame, instrument: Instrument, rules: Mapping[str, str] | None = None
+    raw: pl.DataFrame,
+    instrument: Instrument,
+    *,
+    rules: Mapping[str, str] | None = None,
+    roll: RollRule = DEFAULT_ROLL,
 ) -> tuple[pl.DataFrame, Schedule, dict[str, Any]]:
     """Raw bars cleaned and marked, the sessions they lie in, and what was found."""
+    base, calendar, cleaning, blocks = clean_and_mark(raw, instrument, rules=rules, roll=roll)
+    return base, calendar, {"cleaning": cleaning.as_dict(), "blocks": blocks.as_dict()}
+
+
+def clean_and_mark(
+    raw: pl.DataFrame,
+    instrument: Instrument,
+    *,
+    rules: Mapping[str, str] | None = None,
+    roll: RollRule = DEFAULT_ROLL,
+) -> tuple[pl.DataFrame, Schedule, Findings, Blocks]:
+    """What `clean_bars` gives, its findings as they are: all rolls, not only those that are listed."""
     instants = as_instants(raw["datetime"])
     calendar = schedule(instrument.calendar, int(instants.min()), int(instants.max()))
-    cleaned, findings = clean(raw, instrument, calendar, rules)
-    base, blocks = mark_blocks(cleaned, calendar, instrument.max_gap_minutes)
-    return base, calendar, {"cleaning": findings.as_dict(), "blocks": blocks.as_dict()}
+    cleaned, findings = clean(raw, instrument, calendar, rules=rules, roll=roll)
+    # Where no contract was left out, no two of them have a bar in common to measure a roll by.
+    others = raw if findings["overlapping_contract"].count else None
+    base, blocks = mark_blocks(cleaned, calendar, instrument.max_gap_minutes, others)
+    return base, calendar, findings, blocks
 
 
 def label_bars(
@@ -171,7 +193,13 @@ def prepare(
         for sentence in raw.assumptions:
             say(f"  assumed: {sentence}")
         market = market_bars(
-            raw.frame, instrument, bar_microseconds, settings.start, settings.end, settings.rules
+            raw.frame,
+            instrument,
+            bar_microseconds,
+            settings.start,
+            settings.end,
+            rules=settings.rules,
+            roll=RollRule(settings.roll, settings.roll_days),
         )
         for line in findings_lines(market.findings):
             say(line)
@@ -288,6 +316,7 @@ def _recipe(
         features=tuple(FEATURES),
         cuts=cuts,
         horizons=made,
+        roll=RollRule(settings.roll, settings.roll_days),
         simulation=raw.metadata.get(SIMULATION_KEY),
     )
 
@@ -298,15 +327,17 @@ def check_raw(
     file_format: str | None,
     timezone: str | None,
     stamp: str | None,
-    rules: Mapping[str, str],
     say: Say,
+    *,
+    rules: Mapping[str, str],
+    roll: RollRule,
 ) -> None:
     """Read and clean raw bars as phase 1 does, say what was found, and write nothing; DataError for a useless file."""
     raw = read_bars(path, file_format=file_format, timezone=timezone, stamp=stamp, symbol=instrument.symbol)
     say(f"read {path.name}: {raw.frame.height:,} bars")
     for sentence in raw.assumptions:
         say(f"  assumed: {sentence}")
-    for line in findings_lines(clean_bars(raw.frame, instrument, rules)[2]):
+    for line in findings_lines(clean_bars(raw.frame, instrument, rules=rules, roll=roll)[2]):
         say(line)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from foldsmith.errors import DataError
 from foldsmith.labels.triple_barrier import Barriers
 from foldsmith.market.instruments import Instrument
+from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
 from foldsmith.market.rules import check_rules
 from foldsmith.runs.store import read_json, write_json
 
@@ -27,8 +28,8 @@ class Recipe:
     """From raw bars to features and labels.
 
     `cuts` are the instants (microseconds UTC) after which validation and test begin; `bar_microseconds` is the
-    length of a resampled bar; `rules` are those of cleaning that do otherwise than by themselves. `simulation` is
-    the simulated market's settings, None for a real one.
+    length of a resampled bar; `rules` are those of cleaning that do otherwise than by themselves; `roll`
+    says which contract is the front. `simulation` is the simulated market's settings, None for a real one.
     """
 
     symbol: str
@@ -42,6 +43,7 @@ class Recipe:
     features: tuple[str, ...]
     cuts: tuple[int, int]
     horizons: dict[int, HorizonRecipe]
+    roll: RollRule = DEFAULT_ROLL
     simulation: str | None = None
 
     def differences(self, other: Recipe, horizon: int | None = None) -> list[str]:
@@ -81,6 +83,7 @@ class Recipe:
                     "features": tuple(map(str, content["features"])),
                     "cuts": cuts,
                     "horizons": horizons,
+                    "roll": RollRule(**content["roll"]),
                 }
             )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -94,6 +97,7 @@ def _plain(recipe: Recipe, horizon: int | None) -> dict[str, Any]:
         for h, made in recipe.horizons.items()
         if horizon in (None, h)
     }
+    found["roll"] = recipe.roll.words
     cuts = dict(zip(("end of training", "end of validation"), found.pop("cuts"), strict=True))
     del found["horizons"]
     found["horizons"] = sorted(recipe.horizons) if horizon is None else horizon in recipe.horizons

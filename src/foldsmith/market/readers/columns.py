@@ -13,6 +13,8 @@ TIMES = ("timestamp", "datetime", "date", "time")
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
 TRADE_NUMBERS = ("price", "size")
+OPTIONAL = {"open_interest": ("open_interest", "openinterest", "open interest", "oi")}
+"""Numbers that are read where a file has them, by our name, and how files call them."""
 _LISTED = 40
 """Columns of a file that a message names."""
 
@@ -21,8 +23,8 @@ _LISTED = 40
 class Table:
     """What a reader hands on: the wanted columns under our names, times not yet converted.
 
-    frame : the time column, open to volume as float64, and contract where the file has one; time : name of the
-    time column; place : words for where a row (counted from 0) stands in the file.
+    frame : the time column, open to volume as float64, and contract and those of `OPTIONAL` where the file has them;
+    time : name of the time column; place : words for where a row (counted from 0) stands in the file.
 
     vendor : what the file was taken for, and by what rules, in words; None for a plain table, of which nothing is
     known. zone : zone of times that carry none, None where the vendor's is not known. stamp : the end of a bar
@@ -55,8 +57,8 @@ def find_columns(
 ) -> tuple[str, dict[str, str]]:
     """The file's time column, one of `times`, and its other wanted columns as {name in the file: our name}.
 
-    `also` are columns that are wanted where they are there, as contract is. Spellings differ in case and spaces
-    around. Raises DataError naming a missing or doubled column.
+    `also` are columns that are wanted where they are there, as contract is and those of `OPTIONAL`. Spellings differ
+    in case and spaces around. Raises DataError naming a missing or doubled column.
     """
     found: dict[str, list[str]] = {}
     for column in there:
@@ -73,8 +75,8 @@ def find_columns(
             f"{source}: columns {' and '.join(clocks[:_LISTED])} could all be the time; keep or name one of them so."
         )
     names: dict[str, str] = {}
-    for name in (*NUMBERS, "contract", *also):
-        columns = found.get(name, [])
+    for name in (*NUMBERS, "contract", *also, *OPTIONAL):
+        columns = [column for spelling in OPTIONAL.get(name, (name,)) for column in found.get(spelling, [])]
         if len(columns) > 1:
             raise DataError(
                 f"{source}: column {name} is there {len(columns)} times ({', '.join(columns[:_LISTED])}); keep one."
@@ -88,7 +90,7 @@ def find_columns(
 
 def assign(columns: Sequence[str]) -> list[str]:
     """Our columns in our order, as far as a file has them."""
-    return [name for name in (*NUMBERS, "contract") if name in columns]
+    return [name for name in (*NUMBERS, "contract", *OPTIONAL) if name in columns]
 
 
 def to_numbers(frame: pl.DataFrame, source: str, place: Callable[[int], str]) -> pl.DataFrame:
@@ -97,7 +99,7 @@ def to_numbers(frame: pl.DataFrame, source: str, place: Callable[[int], str]) ->
     An empty table is refused; an empty cell stays empty: cleaning counts it.
     """
     refuse_empty(frame, source)
-    for name in [name for name in (*NUMBERS, *TRADE_NUMBERS) if name in frame.columns]:
+    for name in [name for name in (*NUMBERS, *TRADE_NUMBERS, *OPTIONAL) if name in frame.columns]:
         series = frame[name]
         if series.dtype == pl.Float64:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 import polars as pl
 
@@ -21,6 +22,11 @@ _IN_NAMES = (
 _PRODUCT = re.compile(
     r"^(?:([A-Z0-9]{1,5}) (?:\d\d-\d\d|20\d{4}(?:\d\d)?)"
     rf"|([A-Z0-9]{{1,4}}?)[{_MONTH}]\d{{1,4}}(?: \d+)?|([A-Z0-9]+)\.[a-zA-Z].*)$"
+)
+
+_MONTH_IN = re.compile(
+    rf"^(?:[A-Z0-9]{{1,5}} (?:(?P<month>\d\d)-(?P<short>\d\d)|(?P<year>20\d\d)(?P<number>\d\d)(?:\d\d)?)"
+    rf"|[A-Z0-9]{{1,4}}?(?P<letter>[{_MONTH}])(?P<digits>\d{{1,2}}|20\d\d)(?: \d+)?)$"
 )
 
 
@@ -46,6 +52,33 @@ def product_of(contract: str) -> str:
     """
     found = _PRODUCT.match(contract)
     return next(group for group in found.groups() if group) if found else contract
+
+
+def month_of(contract: str, seen: date) -> tuple[int, int] | None:
+    """Year and month of a contract, None where its name does not say; `seen` is the day of its first bar.
+
+    A year of one digit is the first such year in which the month is not over on that day.
+
+    >>> month_of("MES 12-25", date(2025, 9, 11)), month_of("ES 202506", date(2025, 3, 10))
+    ((2025, 12), (2025, 6))
+    >>> month_of("ESZ5", date(2025, 9, 8)), month_of("ESH0", date(2019, 12, 9)), month_of("6EH24", date(2024, 1, 2))
+    ((2025, 12), (2020, 3), (2024, 3))
+    >>> month_of("ES.c.0", date(2024, 1, 2))
+    """
+    found = _MONTH_IN.match(contract)
+    if not found:
+        return None
+    month = int(found["month"] or found["number"] or _MONTH.index(found["letter"]) + 1)
+    if not 1 <= month <= 12:
+        return None
+    digits = found["short"] or found["year"] or found["digits"]
+    year = int(digits)
+    if len(digits) == 1:
+        year += seen.year // 10 * 10
+        year += 10 * ((year, month) < (seen.year, seen.month))
+    elif len(digits) == 2:
+        year += 2000 if year < 80 else 1900
+    return year, month
 
 
 def of_product(bars: pl.DataFrame, symbol: str, source: str) -> tuple[pl.DataFrame, tuple[str, ...]]:

@@ -76,7 +76,10 @@ def read_series(
             )
         frame = _joined_trades(parts, path.name)
     else:
-        frame = pl.concat([part.frame for part in parts]) if len(parts) > 1 else parts[0].frame
+        # A column that only some files have, such as open interest, is empty in the others.
+        frame = (
+            pl.concat([part.frame for part in parts], how="diagonal") if len(parts) > 1 else parts[0].frame
+        )
     known = None if first.vendor is None else first.stamp
     closes = (stamp or known) == "close"
     length = _length(parts, bar_seconds) if closes else None
