@@ -27,9 +27,12 @@ CALENDARS: dict[str, str | None] = {
     "CME_METALS": "CMEGlobex_Metals",
     "CME_FX": "CMEGlobex_FX",
     "US_EQUITY": "NYSE",
+    "US_EQUITY_EXTENDED": "NYSE",
     "24x7": None,
 }
 """Our calendars, and what pandas_market_calendars calls them; None is a market that never closes."""
+EXTENDED = {"US_EQUITY_EXTENDED": ("pre", "post")}
+"""Calendars whose sessions run from before the regular open to after the regular close, by the source's columns."""
 
 _CHRISTMAS_EVES = tuple(f"{year}-12-24" for year in (2018, 2019, 2020, 2024, 2025))
 _LABOUR_DAYS = ("2022-09-05", "2023-09-04", "2024-09-02", "2025-09-01")
@@ -140,7 +143,8 @@ def _schedule(calendar: str, first: date, last: date) -> Schedule:
     # 0.6 s of import, so only where a market has hours.
     import pandas_market_calendars
 
-    table = pandas_market_calendars.get_calendar(source).schedule(first, last)
+    ends = EXTENDED.get(calendar, ("market_open", "market_close"))
+    table = pandas_market_calendars.get_calendar(source).schedule(first, last, start=ends[0], end=ends[1])
     days = table.index.to_numpy().astype("datetime64[D]")
     opens, closes = (
         table[column]
@@ -149,7 +153,7 @@ def _schedule(calendar: str, first: date, last: date) -> Schedule:
         .to_numpy()
         .astype("datetime64[us]")
         .astype(np.int64)
-        for column in ("market_open", "market_close")
+        for column in ends
     )
     keep = np.ones(len(days), dtype=np.bool_)
     for day, close in OVERRIDES.get(calendar, {}).items():
