@@ -50,3 +50,39 @@ def test_one_that_does_not_answer_is_ended_with_its_last_words() -> None:
     assert out == ""
     assert err == "error: given up; go on so\n"
     assert took < 30  # it is some 1.2 s; the work takes minutes
+
+
+THREAD = """
+import signal, sys, threading, time
+from foldsmith.stages.interrupt import POOL, ends_promptly
+def fail():
+    time.sleep(0.1)
+    raise KeyError(5)
+try:
+    with ends_promptly(lambda: "given up"):
+        thread = threading.Thread(target=fail, name={name})
+        thread.start()
+        if {stop}:
+            signal.raise_signal(signal.SIGINT)
+        thread.join()
+except KeyboardInterrupt:
+    pass
+thread.join()
+print("hook restored", threading.excepthook is threading.__excepthook__)
+"""
+
+
+def thread_that_fails(name: str, *, stop: bool) -> tuple[str, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", THREAD.format(name=name, stop=stop)], capture_output=True, text=True, check=True
+    )
+    return done.stdout, done.stderr
+
+
+def test_the_pools_thread_says_nothing_once_it_was_stopped() -> None:
+    assert thread_that_fails("POOL", stop=True)[1] == ""
+    # Any other thread, and the pool's unless it was stopped, is heard.
+    assert "KeyError: 5" in thread_that_fails("'another'", stop=True)[1]
+    out, err = thread_that_fails("POOL", stop=False)
+    assert "KeyError: 5" in err
+    assert out == "hook restored True\n"
