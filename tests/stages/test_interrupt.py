@@ -74,7 +74,10 @@ print("hook restored", threading.excepthook is threading.__excepthook__)
 
 def thread_that_fails(name: str, *, stop: bool) -> tuple[str, str]:
     done = subprocess.run(
-        [sys.executable, "-c", THREAD.format(name=name, stop=stop)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", THREAD.format(name=name, stop=stop)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return done.stdout, done.stderr
 

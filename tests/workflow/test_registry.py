@@ -251,7 +251,7 @@ def test_compare_puts_what_differs_side_by_side(kept: Kept, tmp_path: Path) -> N
     assert "cv_results.json of run base was changed" in desk.denied(*words)
 
 
-@covers("runs verify", "run_id", "--also", "--workspace")
+@covers("runs verify", "run_id", "--also", "--json", "--workspace")
 def test_verify_names_all_that_is_not_what_it_was(kept: Kept, tmp_path: Path) -> None:
     desk = kept.copy(tmp_path)
     whole = desk.call("runs", "verify").stdout.splitlines()
@@ -272,6 +272,10 @@ def test_verify_names_all_that_is_not_what_it_was(kept: Kept, tmp_path: Path) ->
     (desk.workspace.stacking / "base").rename(tmp_path / "base")
     done = desk.call("runs", "verify", status=2)
     assert f"{kept.look}: metrics.json of run {kept.look} was changed" in done.stdout
+    told = json.loads(desk.call("runs", "verify", "--json", status=2).stdout)
+    assert told["ledger"] is None
+    assert [run["id"] for run in told["runs"] if run["problems"]] == [kept.look]
+    assert [lost["run_id"] for lost in told["gone"]] == ["base"]
     assert f"{kept.look}: more.json was added" in done.stdout
     assert "base: gone: this cv run was published on" in done.stdout
     assert f"error: 2 damaged or gone: {kept.look}, base; 4 runs were looked at." in done.stderr

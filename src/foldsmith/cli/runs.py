@@ -141,8 +141,9 @@ def compare(first: str, second: str, as_json: bool, workspace_dir: Path, also: S
 
 @runs.command(cls=Command)
 @click.argument("run_id", required=False)
+@json_option
 @place_options
-def verify(run_id: str | None, workspace_dir: Path, also: Sequence[Path]) -> None:
+def verify(run_id: str | None, as_json: bool, workspace_dir: Path, also: Sequence[Path]) -> None:
     """Compare every file of a run (of all runs) with its hash, its manifest with the ledger, the ledger with itself.
 
     Files that were added to a run are named, and, without RUN_ID, runs that were published and are gone.
@@ -153,38 +154,47 @@ def verify(run_id: str | None, workspace_dir: Path, also: Sequence[Path]) -> Non
     from foldsmith.runs.verification import problems_of_run
 
     workspace = open_workspace(workspace_dir)
+    tell = _say_nothing if as_json else say
     where = find_folder(workspace, run_id, also) if run_id is not None else None
-    damaged: list[str] = []
+    found: dict[str, Any] = {"ledger": None, "runs": [], "gone": []}
     ledger: Path | None = workspace.ledger
     try:
         Ledger(workspace.ledger).check()
-        say("the ledger: whole")
     except FoldsmithError as error:
-        say(f"the ledger: {error}")
-        damaged.append("the ledger")
+        found["ledger"] = str(error)
         ledger = None
+    tell(f"the ledger: {found['ledger'] or 'whole'}")
     every = read_registry(workspace, places(workspace, also)).entries
     chosen = [run for run in every if run.state in (FINISHED, DAMAGED)]
     if where is not None:
         chosen = [run for run in chosen if where in (run.path, run.path.parents[1])]
     for number, run in enumerate(chosen, 1):
         problems = problems_of_run(run.path, ledger)
-        damaged += [run.id] if problems else []
+        found["runs"].append({"id": run.id, "kind": run.kind, "path": str(run.path), "problems": problems})
         for problem in problems or ["whole"]:
-            say(f"[{number}/{len(chosen)}] {run.id}: {problem}")
+            tell(f"[{number}/{len(chosen)}] {run.id}: {problem}")
     if where is None and ledger is not None:
         for lost in gone_runs(Ledger(ledger), every):
-            damaged.append(lost.run_id)
-            say(
+            found["gone"].append(lost._asdict())
+            tell(
                 f"{lost.run_id}: gone: this {lost.kind} run was published on {lost.at[:10]} and is in no folder that "
                 "was looked at. Restore it, name its folder with --also, or, if it was deleted on purpose, enter that "
                 "with: foldsmith runs clean --gone"
             )
+    if as_json:
+        _print_json(found)
+    damaged = ["the ledger"] if found["ledger"] else []
+    damaged += [run["id"] for run in found["runs"] if run["problems"]]
+    damaged += [lost["run_id"] for lost in found["gone"]]
     if damaged:
         more = f" and {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
         raise IntegrityError(
             f"{len(damaged)} damaged or gone: {', '.join(damaged[:NAMED])}{more}; {len(chosen)} runs were looked at."
         )
+
+
+def _say_nothing(_: str) -> None:
+    """For a command that prints JSON instead."""
 
 
 @runs.command(cls=Command)

@@ -230,6 +230,7 @@ def prepare(
                 "bars": market.bars.height,
                 "first": str(market.bars["datetime"][0]),
                 "last": str(market.bars["close_time"][-1]),
+                "assumptions": list(raw.assumptions),
             },
         )
 
