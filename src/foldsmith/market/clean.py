@@ -19,7 +19,7 @@ from foldsmith.market.findings import Finding, Findings, first_of, iso
 from foldsmith.market.front import front_contract
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.readers.clock import bar_length
-from foldsmith.market.readers.columns import NUMBERS, PRICES
+from foldsmith.market.readers.columns import NUMBERS, OPTIONAL, PRICES
 from foldsmith.market.sessions import Schedule
 
 MAX_BROKEN_SHARE = 0.05
@@ -40,8 +40,8 @@ _TICK_TOLERANCE = 1e-4
 def clean(raw: pl.DataFrame, instrument: Instrument, schedule: Schedule) -> tuple[pl.DataFrame, Findings]:
     """Sort, drop what cannot be, count what is odd; say when each bar is known and of which day it is.
 
-    `raw` has datetime (UTC, the open), open, high, low, close, volume and maybe contract, as `read_bars`
-    gives it. Rules, in this order; a row meets at most one that drops:
+    `raw` has datetime (UTC, the open), open, high, low, close, volume and maybe contract and trades, as
+    `read_bars` gives it. Rules, in this order; a row meets at most one that drops:
 
     out_of_order           before a row above it: sorted
     missing_value          a price or the volume is empty, NaN or infinite: dropped
@@ -98,7 +98,7 @@ def uncovered(frame: pl.DataFrame, schedule: Schedule) -> tuple[Instants, Instan
 
 
 def _sorted(raw: pl.DataFrame) -> tuple[pl.DataFrame, Finding]:
-    names = ["datetime", *NUMBERS, *(["contract"] if "contract" in raw.columns else [])]
+    names = ["datetime", *NUMBERS, *(name for name in ("contract", *OPTIONAL) if name in raw.columns)]
     frame = raw.select(names).rechunk()
     if "contract" not in names:
         frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias("contract"))
@@ -183,6 +183,7 @@ def _with_times(frame: pl.DataFrame, session: Any, length: int, schedule: Schedu
         *NUMBERS,
         "contract",
         pl.Series("session", schedule.day[session]),
+        *(name for name in OPTIONAL if name in frame.columns),
     )
 
 

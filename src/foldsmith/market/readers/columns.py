@@ -13,6 +13,9 @@ TIMES = ("timestamp", "datetime", "date", "time")
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
 TRADE_NUMBERS = ("price", "size")
+OPTIONAL = ("trades",)
+"""Numbers that are kept where a file has them: trades, how many a bar holds."""
+_SPELLINGS = {"trades": ("trades", "trade_count", "bar_count", "barcount")}
 _LISTED = 40
 """Columns of a file that a message names."""
 
@@ -21,8 +24,8 @@ _LISTED = 40
 class Table:
     """What a reader hands on: the wanted columns under our names, times not yet converted.
 
-    frame : the time column, open to volume as float64, and contract where the file has one; time : name of the
-    time column; place : words for where a row (counted from 0) stands in the file.
+    frame : the time column, open to volume as float64, and contract and `OPTIONAL` where the file has them; time :
+    name of the time column; place : words for where a row (counted from 0) stands in the file.
 
     vendor : what the file was taken for, and by what rules, in words; None for a plain table, of which nothing is
     known. zone : zone of times that carry none, None where the vendor's is not known. stamp : the end of a bar
@@ -55,8 +58,8 @@ def find_columns(
 ) -> tuple[str, dict[str, str]]:
     """The file's time column, one of `times`, and its other wanted columns as {name in the file: our name}.
 
-    `also` are columns that are wanted where they are there, as contract is. Spellings differ in case and spaces
-    around. Raises DataError naming a missing or doubled column.
+    `also` are columns that are wanted where they are there, as contract and `OPTIONAL` are. Spellings differ in case
+    and spaces around. Raises DataError naming a missing or doubled column.
     """
     found: dict[str, list[str]] = {}
     for column in there:
@@ -83,20 +86,26 @@ def find_columns(
             names[columns[0]] = name
         elif name in PRICES or (name == "volume" and volume_needed):
             raise DataError(f"{source}: column {name!r} is missing; the file has {listing}.")
+    for name in OPTIONAL:
+        columns = [column for spelling in _SPELLINGS.get(name, (name,)) for column in found.get(spelling, [])]
+        names.update(dict.fromkeys(columns[:1], name))
     return clocks[0], names
 
 
 def assign(columns: Sequence[str]) -> list[str]:
     """Our columns in our order, as far as a file has them."""
-    return [name for name in (*NUMBERS, "contract") if name in columns]
+    return [name for name in (*NUMBERS, "contract", *OPTIONAL) if name in columns]
 
 
 def to_numbers(frame: pl.DataFrame, source: str, place: Callable[[int], str]) -> pl.DataFrame:
     """Numbers as float64, contract as text; DataError names the first cell that is no number.
 
-    An empty table is refused; an empty cell stays empty: cleaning counts it.
+    An empty table is refused; an empty cell stays empty: cleaning counts it. What is no number in one of `OPTIONAL`
+    becomes empty: only bars that are made of it need it.
     """
     refuse_empty(frame, source)
+    kept = [name for name in OPTIONAL if name in frame.columns]
+    frame = frame.with_columns(_lenient(frame[name]) for name in kept)
     for name in [name for name in (*NUMBERS, *TRADE_NUMBERS) if name in frame.columns]:
         series = frame[name]
         if series.dtype == pl.Float64:
@@ -117,6 +126,15 @@ def to_numbers(frame: pl.DataFrame, source: str, place: Callable[[int], str]) ->
     if "contract" in frame.columns and frame["contract"].dtype != pl.String:
         frame = frame.with_columns(pl.col("contract").cast(pl.String))
     return frame
+
+
+def _lenient(series: pl.Series) -> pl.Series:
+    """The numbers of a column as float64, all else empty."""
+    if series.dtype == pl.String:
+        series = series.str.strip_chars()
+    elif not series.dtype.is_numeric():
+        series = pl.Series(series.name, [None] * len(series))
+    return series.cast(pl.Float64, strict=False)
 
 
 def refuse_empty(frame: pl.DataFrame, source: str) -> None:

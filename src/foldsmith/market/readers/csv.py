@@ -15,6 +15,7 @@ import polars as pl
 from foldsmith.errors import DataError
 from foldsmith.market.readers.columns import (
     NUMBERS,
+    OPTIONAL,
     TIMES,
     TRADE_NUMBERS,
     Table,
@@ -79,7 +80,9 @@ def read_text(
     times = Counter(columns)
     unique = [name if times[name] == 1 else f"{place}:{name}" for place, name in enumerate(columns)]
     data = file.data
-    numbers = {column: pl.Float64 for column, name in names.items() if name in (*NUMBERS, *TRADE_NUMBERS)}
+    numbers = {
+        column: pl.Float64 for column, name in names.items() if name in (*NUMBERS, *TRADE_NUMBERS, *OPTIONAL)
+    }
     try:
         frame = _scan(data, unique, delimiter, skip, numbers)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError):
