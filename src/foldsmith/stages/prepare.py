@@ -22,9 +22,10 @@ from foldsmith.labels.triple_barrier import Barriers, triple_barrier, volatility
 from foldsmith.market.clean import clean
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.readers import ENDINGS, RawBars, read_bars
-from foldsmith.market.resample import minute_ranges, parse_timeframe, resample
 from foldsmith.market.rolls import mark_blocks
+from foldsmith.market.sampling import sample
 from foldsmith.market.sessions import Schedule, schedule
+from foldsmith.market.timeframe import Timeframe, parse_timeframe
 from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.splits import cut_instants
 from foldsmith.stages.publish import Building, Provenance, publishing, raw_parent
@@ -43,10 +44,11 @@ Say = Callable[[str], None]
 class MarketBars:
     """Bars of one symbol as the mathematics takes them.
 
-    base : the bars of the raw file, cleaned; bars : resampled; first, stop : rows of `base` inside each bar.
+    base : the bars of the raw file, cleaned; bars : of the timeframe; first, stop : rows of `base` inside each bar.
     """
 
     base: pl.DataFrame
+    timeframe: Timeframe
     bars: pl.DataFrame
     first: Instants
     stop: Instants
@@ -95,11 +97,11 @@ def raw_symbols(workspace: Workspace) -> list[str]:
 def market_bars(
     raw: pl.DataFrame,
     instrument: Instrument,
-    bar_microseconds: int,
+    timeframe: Timeframe,
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> MarketBars:
-    """Clean raw bars, mark blocks at rolls and holes, and resample; nothing here looks at a disk."""
+    """Clean raw bars, mark blocks at rolls and holes, and make the bars that are over; nothing here looks at a disk."""
     if start is not None:
         raw = raw.filter(pl.col("datetime") >= start)
     if end is not None:
@@ -107,9 +109,16 @@ def market_bars(
     if raw.is_empty():
         raise DataError("no bar is left between --start and --end; look at the dates of the raw file.")
     base, calendar, findings = clean_bars(raw, instrument)
-    bars = resample(base, bar_microseconds, calendar)
-    first, stop = minute_ranges(base, bars)
-    return MarketBars(base, bars, first, stop, findings)
+    bars, first, stop = sample(base, timeframe, calendar, instrument.point_value)
+    outside = base.height - int((stop - first).sum())
+    if outside:
+        findings["blocks"]["base_bars_in_no_bar"] = {"count": outside}
+    return MarketBars(base.select(list(BARS.columns)), timeframe, bars, first, stop, findings)
+
+
+def bar_features(market: MarketBars) -> pl.DataFrame:
+    """Every feature of every bar, `datetime` first."""
+    return compute_features(market.bars, market.timeframe.slot_seconds)
 
 
 def clean_bars(raw: pl.DataFrame, instrument: Instrument) -> tuple[pl.DataFrame, Schedule, dict[str, Any]]:
@@ -155,7 +164,7 @@ def prepare(
     """Make and publish the dataset of one symbol in `folder` (the workspace's datasets unless given)."""
     path = raw_file(workspace, settings.symbol)
     before = _state(path)
-    bar_microseconds = parse_timeframe(settings.timeframe)
+    timeframe = parse_timeframe(settings.timeframe)
     with publishing(workspace.datasets if folder is None else folder, "dataset", provenance) as run:
         raw = read_bars(
             path,
@@ -167,16 +176,16 @@ def prepare(
         say(f"read {path.name}: {raw.frame.height:,} bars")
         for sentence in raw.assumptions:
             say(f"  assumed: {sentence}")
-        market = market_bars(raw.frame, instrument, bar_microseconds, settings.start, settings.end)
+        market = market_bars(raw.frame, instrument, timeframe, settings.start, settings.end)
         say_findings(market.findings, say)
         write_table(market.base, run.path / "bars_1m.parquet", BARS)
         write_table(market.bars, run.path / "bars.parquet", BARS)
-        features = compute_features(market.bars)
+        features = bar_features(market)
         write_table(features, run.path / "features.parquet")
         say(f"computed {len(FEATURES)} features on {market.bars.height:,} bars of {settings.timeframe}")
         cuts = cut_instants(market.closes, settings.ratios)
         made, label_counts = _write_labels(run.path, market, settings, instrument, cuts, say)
-        recipe = _recipe(settings, instrument, bar_microseconds, raw, cuts, made)
+        recipe = _recipe(settings, instrument, timeframe, raw, cuts, made)
         recipe.write(run.path / "recipe.json")
         write_json(
             run.path / "findings.json",
@@ -265,7 +274,7 @@ def _write_labels(
 def _recipe(
     settings: PrepareSettings,
     instrument: Instrument,
-    bar_microseconds: int,
+    timeframe: Timeframe,
     raw: RawBars,
     cuts: tuple[int, int],
     made: dict[int, HorizonRecipe],
@@ -276,7 +285,7 @@ def _recipe(
         timezone=settings.timezone,
         stamp=settings.stamp,
         timeframe=settings.timeframe,
-        bar_microseconds=bar_microseconds,
+        bar_microseconds=timeframe.microseconds,
         volatility_window=VOLATILITY_WINDOW,
         features=tuple(FEATURES),
         cuts=cuts,

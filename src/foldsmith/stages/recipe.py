@@ -10,6 +10,7 @@ from typing import Any
 from foldsmith.errors import DataError
 from foldsmith.labels.triple_barrier import Barriers
 from foldsmith.market.instruments import Instrument
+from foldsmith.market.timeframe import Timeframe, parse_timeframe
 from foldsmith.runs.store import read_json, write_json
 
 
@@ -26,7 +27,7 @@ class Recipe:
     """From raw bars to features and labels.
 
     `cuts` are the instants (microseconds UTC) after which validation and test begin; `bar_microseconds` is the
-    length of a resampled bar. `simulation` is the simulated market's settings, None for a real one.
+    length of a bar, None where a sum closes it. `simulation` is the simulated market's settings, None for a real one.
     """
 
     symbol: str
@@ -34,12 +35,17 @@ class Recipe:
     timezone: str | None
     stamp: str | None
     timeframe: str
-    bar_microseconds: int
+    bar_microseconds: int | None
     volatility_window: int
     features: tuple[str, ...]
     cuts: tuple[int, int]
     horizons: dict[int, HorizonRecipe]
     simulation: str | None = None
+
+    @property
+    def bars(self) -> Timeframe:
+        """What closes a bar."""
+        return parse_timeframe(self.timeframe)
 
     def differences(self, other: Recipe, horizon: int | None = None) -> list[str]:
         """What the other does otherwise, in words: `name this, now that`; of the horizons only the one given."""
@@ -68,6 +74,10 @@ class Recipe:
                 for h, made in content["horizons"].items()
             }
             cuts = int(content["cuts"][0]), int(content["cuts"][1])
+            if content["bar_microseconds"] != parse_timeframe(content["timeframe"]).microseconds:
+                raise ValueError(
+                    f"bars of {content['timeframe']} are not {content['bar_microseconds']} us long"
+                )
             return cls(
                 **{
                     **content,

@@ -56,7 +56,7 @@ def label_counts(recipe: Recipe, horizon: int) -> npt.NDArray[np.int64]:
     bars = raw.rename({"timestamp": "datetime"}).with_columns(
         pl.col("datetime").dt.replace_time_zone("UTC"), pl.col("volume").cast(pl.Float64)
     )
-    market = market_bars(bars, recipe.instrument, recipe.bar_microseconds)
+    market = market_bars(bars, recipe.instrument, recipe.bars)
     made = recipe.horizons[horizon]
     labels, _ = label_bars(
         market,
