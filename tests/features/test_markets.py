@@ -16,7 +16,7 @@ from foldsmith.features import FEATURES, compute
 from foldsmith.market.clean import clean
 from foldsmith.market.instruments import instrument
 from foldsmith.market.readers import read_bars
-from foldsmith.market.resample import parse_timeframe, resample
+from foldsmith.market.resample import resample
 from foldsmith.market.rolls import mark_blocks
 from foldsmith.market.sessions import schedule
 from foldsmith.market.simulate import Simulation, simulate
@@ -26,7 +26,7 @@ def five_minutes(raw: pl.DataFrame, symbol: str) -> pl.DataFrame:
     mine, span = instrument(symbol), raw["datetime"].to_physical()
     hours = schedule(mine.calendar, int(span.min()), int(span.max()))  # type: ignore[arg-type]
     base, _ = mark_blocks(clean(raw, mine, hours)[0], hours, mine.max_gap_minutes)
-    return resample(base, parse_timeframe("5m"), hours)
+    return resample(base, 300_000_000, hours)
 
 
 def test_volume_against_its_time_of_day_shows_the_planted_state() -> None:

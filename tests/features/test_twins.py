@@ -26,10 +26,11 @@ def close_to(ours: Any, theirs: Any, name: str) -> None:
     st.integers(0, 2**32 - 1),
     st.lists(st.integers(1, 120), min_size=1, max_size=4),
     st.integers(20, 150),
+    st.sampled_from([0, 30]),
 )
-def test_equal_to_the_slow_twin(seed: int, blocks: list[int], per_session: int) -> None:
+def test_equal_to_the_slow_twin(seed: int, blocks: list[int], per_session: int, slot: int) -> None:
     bars = make_bars(seed, tuple(blocks), per_session)
-    made, slow = compute(bars), all_features(bars)
+    made, slow = compute(bars, slot * 60 or 1), all_features(bars, slot)
     assert set(slow) == set(FEATURES)
     for name in FEATURES:
         close_to(made[name].to_numpy(), np.array(slow[name]), name)

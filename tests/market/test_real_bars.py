@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from tests.market.conftest import us
@@ -10,11 +11,13 @@ from tests.market.conftest import us
 from foldsmith.contracts import BARS
 from foldsmith.market.clean import clean
 from foldsmith.market.findings import Blocks, Findings
+from foldsmith.market.information_bars import information_bars
 from foldsmith.market.instruments import instrument, parse_instruments
 from foldsmith.market.readers import read_bars
-from foldsmith.market.resample import minute_ranges, parse_timeframe, resample
+from foldsmith.market.resample import minute_ranges, resample
 from foldsmith.market.rolls import mark_blocks
 from foldsmith.market.sessions import schedule
+from foldsmith.market.timeframe import parse_timeframe
 
 pytestmark = pytest.mark.real
 OWN = parse_instruments(
@@ -32,10 +35,21 @@ def whole_way(path: Path) -> tuple[pl.DataFrame, Findings, Blocks]:
     bars, found = clean(raw, mine, hours)
     bars, blocks = mark_blocks(bars, hours, mine.max_gap_minutes)
     BARS.check(bars)
-    for timeframe in ("15m", "1h", "1d"):
-        longer = BARS.check(resample(bars, parse_timeframe(timeframe), hours))
-        minute_ranges(bars, longer)
-        assert longer["volume"].sum() == pytest.approx(bars["volume"].sum())
+    for text in ("15m", "1h", "1d", "volume:5000", "dollar:1e8"):
+        timeframe = parse_timeframe(text)
+        if timeframe.microseconds:
+            longer = BARS.check(resample(bars, timeframe.microseconds, hours))
+        else:
+            longer = BARS.check(information_bars(bars, timeframe, hours, mine.point_value))
+        first, stop = minute_ranges(bars, longer)
+        inside = np.zeros(bars.height, dtype=np.bool_)
+        for start, end in zip(first.tolist(), stop.tolist(), strict=True):
+            inside[start:end] = True
+        assert longer["volume"].sum() == pytest.approx(bars.filter(pl.Series(inside))["volume"].sum())
+        # In no bar is only what a roll or a hole later in the session cut off.
+        block, session = bars["block"].to_numpy(), bars["session"].to_physical().to_numpy()
+        follows = np.searchsorted(block, block[~inside], side="right")
+        assert (session[follows] == session[~inside]).all()
     return bars, found, blocks
 
 

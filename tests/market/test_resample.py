@@ -11,9 +11,9 @@ from foldsmith.contracts import BARS
 from foldsmith.errors import DataError, SettingError
 from foldsmith.market.clean import clean
 from foldsmith.market.instruments import Instrument
-from foldsmith.market.resample import minute_ranges, parse_timeframe, resample
+from foldsmith.market.resample import minute_ranges, resample
 from foldsmith.market.rolls import mark_blocks
-from foldsmith.market.sessions import Schedule, schedule
+from foldsmith.market.sessions import DAY, Schedule, schedule
 
 FIVE = 5 * MINUTE
 
@@ -28,20 +28,6 @@ def pairs(hours: Schedule) -> list[tuple[int, int]]:
 
 def as_rows(frame: pl.DataFrame) -> list[dict[str, object]]:
     return frame.with_columns(pl.col("datetime", "close_time").to_physical()).to_dicts()
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("30s", 30), ("5m", 300), ("5min", 300), ("1H", 3600), (" 4 h", 14_400), ("1d", 86_400)],
-)
-def test_timeframes(text: str, seconds: int) -> None:
-    assert parse_timeframe(text) == seconds * 1_000_000
-
-
-@pytest.mark.parametrize("text", ["", "5", "m", "5x", "-5m", "0m", "2d", "1w", "5 m m", "1.5h", "9999999m"])
-def test_nonsense_timeframes(text: str) -> None:
-    with pytest.raises(SettingError, match="timeframe"):
-        parse_timeframe(text)
 
 
 def test_five_minutes(make_raw: RawMaker, mes: Instrument, hours: Schedule) -> None:
@@ -71,7 +57,7 @@ def test_the_base_timeframe_gives_the_bars_back(make_raw: RawMaker, mes: Instrum
 
 def test_a_day_is_a_session(make_raw: RawMaker, mes: Instrument, hours: Schedule) -> None:
     base = base_bars(make_raw("2024-01-11", 4), mes, hours)
-    days = BARS.check(resample(base, parse_timeframe("1d"), hours))
+    days = BARS.check(resample(base, DAY, hours))
     assert days["session"].dt.to_string().to_list() == [f"2024-01-{day}" for day in (11, 12, 15, 16)]
     assert days["close_time"].dt.strftime("%H:%M").to_list() == ["22:00", "22:00", "18:00", "22:00"]
 
@@ -85,14 +71,20 @@ def test_a_session_that_is_no_multiple_ends_with_a_short_bar(
     assert two_hours["close_time"][-1].strftime("%H:%M") == "22:00"
 
 
-def test_a_roll_inside_a_bin_splits_it(make_raw: RawMaker, mes: Instrument, hours: Schedule) -> None:
+def test_of_a_bin_with_a_roll_inside_the_part_after_it_is_a_bar(
+    make_raw: RawMaker, mes: Instrument, hours: Schedule
+) -> None:
+    """At 23:06 nobody knew that the bar of 23:05 would not go on: it has no time at which it was known."""
     raw = make_raw().with_columns(
         contract=pl.when(pl.int_range(pl.len()) < 7).then(pl.lit("MES 03-24")).otherwise(pl.lit("MES 06-24"))
     )
-    five = BARS.check(resample(base_bars(raw, mes, hours), FIVE, hours))
-    assert five["datetime"].dt.strftime("%H:%M").to_list()[:4] == ["23:00", "23:05", "23:07", "23:10"]
-    assert five["close_time"].dt.strftime("%H:%M").to_list()[:4] == ["23:05", "23:07", "23:10", "23:15"]
-    assert five["contract"].to_list()[:4] == ["MES 03-24"] * 2 + ["MES 06-24"] * 2
+    base = base_bars(raw, mes, hours)
+    five = BARS.check(resample(base, FIVE, hours))
+    assert five["datetime"].dt.strftime("%H:%M").to_list()[:3] == ["23:00", "23:07", "23:10"]
+    assert five["close_time"].dt.strftime("%H:%M").to_list()[:3] == ["23:05", "23:10", "23:15"]
+    assert five["contract"].to_list()[:3] == ["MES 03-24"] + ["MES 06-24"] * 2
+    first, stop = minute_ranges(base, five)
+    assert list(zip(first[:3].tolist(), stop[:3].tolist(), strict=True)) == [(0, 5), (7, 10), (10, 15)]
 
 
 def test_missing_minutes_do_not_move_the_bins(make_raw: RawMaker, mes: Instrument, hours: Schedule) -> None:
@@ -139,18 +131,22 @@ def test_resample_equals_its_twin(data: st.DataObject) -> None:
     minutes = [(k, m) for k in range(3) for m in range(int(lengths[k]))]
     numbers_of_minutes = st.lists(st.integers(0, len(minutes) - 1), min_size=1, max_size=60, unique=True)
     chosen = sorted(data.draw(numbers_of_minutes))
-    timeframe = data.draw(st.sampled_from([2, 5, 30, 60, 240, 1440])) * MINUTE
+    # Minutes, and quarters of them as trades would make: 45 seconds are three of those.
+    unit = data.draw(st.sampled_from([MINUTE, MINUTE // 4]))
+    timeframe = data.draw(st.sampled_from([2, 3, 5, 7, 30, 60, 240, 1440])) * unit
     cuts = sorted(data.draw(st.lists(st.integers(0, 60), max_size=4)))
     numbers = st.integers(1, 1000)
     rows = []
     for row, index in enumerate(chosen):
         k, minute = minutes[index]
-        at = int(hours.open[begin + k]) + minute * MINUTE
+        at = (
+            int(hours.open[begin + k]) + minute * MINUTE + data.draw(st.integers(0, 3)) * (MINUTE - unit) // 3
+        )
         prices = sorted(data.draw(st.tuples(numbers, numbers, numbers, numbers)))
         rows.append(
             {
                 "datetime": at,
-                "close_time": at + MINUTE,
+                "close_time": at + unit,
                 "open": prices[1] / 4,
                 "high": prices[3] / 4,
                 "low": prices[0] / 4,

@@ -15,9 +15,9 @@ Bars = dict[str, Any]
 Value = Callable[[int], float]
 
 
-def all_features(bars: pl.DataFrame) -> dict[str, list[float]]:
-    """Every feature of every bar, NaN where it has none."""
-    result = {**seasonal(bars), **clock(bars)}
+def all_features(bars: pl.DataFrame, slot_minutes: float = 0) -> dict[str, list[float]]:
+    """Every feature of every bar, NaN where it has none; times of day are told apart to the second, or by minutes."""
+    result = {**seasonal(bars, slot_minutes), **clock(bars)}
     for _, part in bars.group_by("block", maintain_order=True):
         for name, values in of_block(part).items():
             result.setdefault(name, []).extend(values)
@@ -320,13 +320,15 @@ def volume(b: Bars) -> dict[str, tuple[int, Value]]:
     }
 
 
-def seasonal(bars: pl.DataFrame) -> dict[str, list[float]]:
+def seasonal(bars: pl.DataFrame, slot_minutes: float = 0) -> dict[str, list[float]]:
     """Volume against its time of day, from a list of earlier volumes per New York time."""
     means: dict[Any, float] = {}
     counts: dict[Any, int] = {}
     x: list[float] = []
     for opened, v in zip(bars["datetime"].to_list(), bars["volume"].to_list(), strict=True):
-        slot = opened.astimezone(ZoneInfo("America/New_York")).time()
+        slot: Any = opened.astimezone(ZoneInfo("America/New_York")).time()
+        if slot_minutes:
+            slot = int((slot.hour * 60 + slot.minute) / slot_minutes)
         x.append(math.log((1 + v) / (1 + means[slot])) if slot in means else math.nan)
         counts[slot] = counts.get(slot, 0) + 1
         weight = max(1 / counts[slot], 0.1)

@@ -46,38 +46,67 @@ def blocks(bars: list[dict[str, Any]], sessions: list[tuple[int, int]], max_gap_
 def resample(
     bars: list[dict[str, Any]], timeframe: int, sessions: list[tuple[int, int]]
 ) -> list[dict[str, Any]]:
-    """Bars of a longer timeframe: put each base bar into its bin, then read off each bin."""
-    bins: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    """Bars of a longer timeframe: put each base bar into its bin, then read off each bin's last block."""
+    bins: dict[int, list[dict[str, Any]]] = {}
     for bar in bars:
         at = micros(bar["datetime"])
         start = sessions[locate(sessions, at)][0]
         number = (at - start) // timeframe
-        bins.setdefault((start + number * timeframe, bar["block"]), []).append(bar)
-    shared = Counter(start for start, _ in bins)
-    seen: Counter[int] = Counter()
+        bins.setdefault(start + number * timeframe, []).append(bar)
     result = []
-    for (start, block), inside in bins.items():
-        seen[start] += 1
+    for start, together in bins.items():
         close = sessions[locate(sessions, start)][1]
-        first_part, last_part = seen[start] == 1, seen[start] == shared[start]
-        result.append(
-            {
-                "datetime": start if first_part else micros(inside[0]["datetime"]),
-                "close_time": min(start + timeframe, close)
-                if last_part
-                else micros(inside[-1]["close_time"]),
-                "open": inside[0]["open"],
-                "high": max(bar["high"] for bar in inside),
-                "low": min(bar["low"] for bar in inside),
-                "close": inside[-1]["close"],
-                "volume": sum(bar["volume"] for bar in inside),
-                "contract": inside[0]["contract"],
-                "session": inside[0]["session"],
-                "block": block,
-                "rows": len(inside),
-            }
-        )
+        inside = [bar for bar in together if bar["block"] == together[-1]["block"]]
+        opened = start if len(inside) == len(together) else micros(inside[0]["datetime"])
+        result.append(_read_off(inside, opened, min(start + timeframe, close)))
     return result
+
+
+def information_bars(
+    bars: list[dict[str, Any]], amounts: list[float], size: float, sessions: list[tuple[int, int]]
+) -> list[dict[str, Any]]:
+    """Bars of equal sums: take base bars one by one until their amounts reach the size."""
+    result = []
+    inside: list[int] = []
+    for row, bar in enumerate(bars):
+        if inside and bar["session"] != bars[inside[0]]["session"]:
+            result.append(_ended(bars, inside, sessions))
+            inside = []
+        if inside and bar["block"] != bars[inside[0]]["block"]:
+            inside = []
+        inside.append(row)
+        if sum(amounts[i] for i in inside) >= size:
+            together = [bars[i] for i in inside]
+            result.append(
+                _read_off(together, micros(together[0]["datetime"]), micros(together[-1]["close_time"]))
+            )
+            inside = []
+    if inside:
+        result.append(_ended(bars, inside, sessions))
+    return result
+
+
+def _ended(bars: list[dict[str, Any]], inside: list[int], sessions: list[tuple[int, int]]) -> dict[str, Any]:
+    """A bar that its session's close ends."""
+    together = [bars[i] for i in inside]
+    opened = micros(together[0]["datetime"])
+    return _read_off(together, opened, sessions[locate(sessions, opened)][1])
+
+
+def _read_off(inside: list[dict[str, Any]], opened: int, closed: int) -> dict[str, Any]:
+    return {
+        "datetime": opened,
+        "close_time": closed,
+        "open": inside[0]["open"],
+        "high": max(bar["high"] for bar in inside),
+        "low": min(bar["low"] for bar in inside),
+        "close": inside[-1]["close"],
+        "volume": sum(bar["volume"] for bar in inside),
+        "contract": inside[0]["contract"],
+        "session": inside[0]["session"],
+        "block": inside[0]["block"],
+        "rows": len(inside),
+    }
 
 
 def bar_length(instants: list[int]) -> int:

@@ -38,12 +38,14 @@ class Made:
         return Provenance(("test",), Ledger(self.workspace.ledger))
 
 
-def prepared(root: Path, symbol: str = "MES", horizons: tuple[int, ...] = (5, 10)) -> Made:
+def prepared(
+    root: Path, symbol: str = "MES", horizons: tuple[int, ...] = (5, 10), timeframe: str = "5m"
+) -> Made:
     """Prepare the raw bars that lie in the workspace `root`."""
     workspace = Workspace(root)
     made = prepare(
         workspace,
-        PrepareSettings(symbol, horizons=horizons),
+        PrepareSettings(symbol, timeframe, horizons=horizons),
         instrument(symbol),
         Provenance(("test",), Ledger(workspace.ledger)),
         quiet,

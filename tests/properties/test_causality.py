@@ -65,10 +65,10 @@ def cut_off(after: np.ndarray) -> pl.DataFrame:
 class Chain:
     """What phase 1 made of some raw minutes, read back from its files."""
 
-    def __init__(self, root: Path, raw: pl.DataFrame) -> None:
+    def __init__(self, root: Path, raw: pl.DataFrame, timeframe: str = "5m") -> None:
         (root / "data" / "raw").mkdir(parents=True)
         raw.write_parquet(root / "data" / "raw" / "MES_1m.parquet")
-        self.made: Made = prepared(root, horizons=HORIZONS)
+        self.made: Made = prepared(root, horizons=HORIZONS, timeframe=timeframe)
         folder = self.made.dataset.path
         self.recipe = load_recipe(self.made.dataset)
         self.bars = pl.read_parquet(folder / "bars.parquet")
@@ -158,9 +158,24 @@ def test_bars_that_break_off_or_cannot_be_change_nothing_known_before(
     assert changes(fixed, spoilt, cut, same_bars=False, after_training=True) == []
 
 
-def _with_fixed_width(monkeypatch: pytest.MonkeyPatch, root: Path, raw: pl.DataFrame) -> Chain:
+@pytest.mark.parametrize("spoil", [wild, broken, cut_off])
+@pytest.mark.parametrize("timeframe", ["volume:1500", "dollar:3e7", "7m"])
+def test_nor_do_they_where_a_sum_closes_the_bars(
+    clean: Chain, tmp_path: Path, timeframe: str, spoil: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = cuts(clean)[3][0]
+    fixed = _with_fixed_width(monkeypatch, tmp_path / "clean", RAW, timeframe)
+    spoilt = Chain(tmp_path / "spoilt", spoil(cut <= OPENS), timeframe)  # type: ignore[operator]
+    assert changes(fixed, spoilt, cut, same_bars=False, after_training=True) == []
+    later = int(fixed.bars.filter(pl.col("close_time").to_physical() > cut)["close_time"].to_physical()[5])
+    assert changes(fixed, spoilt, later, same_bars=False, after_training=True) != []
+
+
+def _with_fixed_width(
+    monkeypatch: pytest.MonkeyPatch, root: Path, raw: pl.DataFrame, timeframe: str = "5m"
+) -> Chain:
     monkeypatch.setattr(stage, "choose_barriers", lambda *_, **__: Barriers(0.8, 0.8))
-    return Chain(root, raw)
+    return Chain(root, raw, timeframe)
 
 
 @pytest.mark.parametrize("fault", ["features", "width", "barriers", "labels"])
@@ -174,7 +189,7 @@ def test_a_planted_leak_is_found(
         monkeypatch.setattr(
             stage,
             "compute_features",
-            lambda bars: whole(bars).with_columns(pl.col(next(iter(FEATURES))).shift(-1, fill_value=0.0)),
+            lambda *a: whole(*a).with_columns(pl.col(next(iter(FEATURES))).shift(-1, fill_value=0.0)),
         )
     elif fault == "width":
         choose = stage.choose_barriers

@@ -18,6 +18,7 @@ from foldsmith.market.continuous import adjusted
 from foldsmith.market.instruments import instrument
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.simulate import Simulation, simulate
+from foldsmith.market.timeframe import parse_timeframe
 from foldsmith.stages.prepare import MarketBars, clean_and_mark, label_bars, market_bars
 
 MES = instrument("MES")
@@ -35,7 +36,7 @@ class Made:
     """Features, volatilities and labels of raw bars of 5 minutes."""
 
     def __init__(self, raw: pl.DataFrame) -> None:
-        self.market: MarketBars = market_bars(raw, MES, 300_000_000)
+        self.market: MarketBars = market_bars(raw, MES, parse_timeframe("5m"))
         bars = self.market.bars
         self.contract = bars["contract"]
         self.features = compute_features(bars).select(list(FEATURES)).to_numpy().astype(np.float64)

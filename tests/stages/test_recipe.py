@@ -10,6 +10,7 @@ from foldsmith.errors import DataError, FoldsmithError
 from foldsmith.labels.triple_barrier import Barriers
 from foldsmith.market.instruments import instrument
 from foldsmith.market.roll_rule import RollRule
+from foldsmith.market.timeframe import Timeframe
 from foldsmith.stages.recipe import HorizonRecipe, Recipe
 
 RECIPE = Recipe(
@@ -33,6 +34,13 @@ def test_a_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
         assert Recipe.read(tmp_path / "recipe.json") == recipe
 
 
+def test_bars_that_a_sum_closes_have_no_length(tmp_path: Path) -> None:
+    summed = replace(RECIPE, timeframe="volume:2e4", bar_microseconds=None)
+    summed.write(tmp_path / "recipe.json")
+    assert Recipe.read(tmp_path / "recipe.json").bars == Timeframe("volume", 20_000)
+    assert RECIPE.bars == Timeframe("time", 300_000_000)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -51,6 +59,11 @@ def test_a_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
         lambda r: r.update(roll="volume"),
         lambda r: r.update(roll={"name": "volume", "days": 3}),
         lambda r: r.update(roll={"name": "calendar", "days": "x"}),
+        lambda r: r.update(timeframe="15m"),
+        lambda r: r.update(timeframe="volume:100"),
+        lambda r: r.update(timeframe="5 apples"),
+        lambda r: r.update(timeframe=5),
+        lambda r: r.update(bar_microseconds=None),
     ],
 )
 def test_an_edited_recipe_is_refused_in_one_sentence(tmp_path: Path, change: object) -> None:

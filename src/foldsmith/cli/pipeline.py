@@ -51,7 +51,12 @@ def pipeline() -> None:
 
 @pipeline.command(cls=Command)
 @click.option("--symbols", required=True, help="Symbols with a file in data/raw, such as MES,CL, or all.")
-@click.option("--timeframe", default="5m", show_default=True, help="Length of a bar, such as 5m, 15m, 1h.")
+@click.option(
+    "--timeframe",
+    default="5m",
+    show_default=True,
+    help="What closes a bar: a time such as 5m or 1h, or a sum: tick:500, volume:20000, dollar:5e6.",
+)
 @format_option
 @timezone_option
 @stamp_option

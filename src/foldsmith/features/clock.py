@@ -1,4 +1,4 @@
-"""What the clock says of a bar: all known long before it."""
+"""What the clock says of a bar: known at its close at the latest."""
 
 from __future__ import annotations
 

@@ -13,21 +13,24 @@ from foldsmith.features.catalogue import FEATURES
 Table = npt.NDArray[np.float32]
 
 
-def compute(bars: pl.DataFrame) -> pl.DataFrame:
+def compute(bars: pl.DataFrame, slot_seconds: int = 1) -> pl.DataFrame:
     """Every feature of every bar: `datetime` and one Float32 column per name in FEATURES, in that order.
 
-    bars : resampled bars that keep `contracts.BARS`, n rows. Row t of the result uses rows <= t alone. It is
-    NaN in a feature's warm-up and finite elsewhere; FEATURES says how long that is and what a feature does
-    where its equation has no value. Only the families `seasonal` and `time` look over the edge of a block.
+    bars : resampled bars that keep `contracts.BARS`, n rows. slot_seconds : seconds of the day that count as one time
+    of day to the family `seasonal`: 1 where bars open at the same seconds each day, more where they do not.
+
+    Row t of the result uses rows <= t alone. It is NaN in a feature's warm-up and finite elsewhere; FEATURES says how
+    long that is and what a feature does where its equation has no value. Only the families `seasonal` and `time` look
+    over the edge of a block.
     """
     out = np.full((len(FEATURES), bars.height), np.nan, np.float32)
     if bars.height:
-        _fill(bars, out)
+        _fill(bars, slot_seconds, out)
     columns = {name: pl.Series(out[row]) for row, name in enumerate(FEATURES)}
     return pl.DataFrame({"datetime": bars["datetime"], **columns})
 
 
-def _fill(bars: pl.DataFrame, out: Table) -> None:
+def _fill(bars: pl.DataFrame, slot_seconds: int, out: Table) -> None:
     # Compiled code comes with a second of import, so only where there is work for it.
     from foldsmith.features.clock import clock, new_york_seconds
     from foldsmith.features.momentum import momentum
@@ -53,7 +56,7 @@ def _fill(bars: pl.DataFrame, out: Table) -> None:
     volatility(prices, logs, starts, rows["volatility"])
     trend(prices, logs, starts, rows["trend"])
     volume(prices, logs, volumes, log_volume, session, starts, rows["volume"])
-    seasonal(volumes, seconds, rows["seasonal"])
+    seasonal(volumes, _frozen(seconds // slot_seconds), rows["seasonal"])
     clock(opens, closes, session, seconds, rows["time"])
 
 

@@ -18,7 +18,8 @@ it. None has a unit of price, so each carries over from one price level to anoth
 - **Memory.** A `window` feature depends on the last warm-up bars and nothing else, bit for bit. A
   `recursive` one depends on the whole block so far, with weights that fade. A `session` one begins anew
   with the trading day. A `slot` one compares with earlier bars at the same time of day, in earlier blocks
-  too, and is missing where that time has not been seen before.
+  too, and is missing where that time has not been seen before. Bars that a sum closes open at any second:
+  theirs are compared by half hours.
 - **Letters.** o, h, l, c, v: open, high, low, close, volume. r = ln(c / c[-1]). tr = max(h, c[-1]) -
   min(l, c[-1]). tp = (h + l + c) / 3. x[-k]: x of k bars before. sum_N, mean_N, sd_N (over N), max_N,
   min_N: over the last N bars, this one included. ema_N: exponential mean of weight 2 / (N + 1); wilder_N:

@@ -20,7 +20,7 @@ WIDTHS = (6, 12, 24)
 def seasonal(volumes: Any, slot: Any, out: Any) -> None:
     """Fill `out` (4, n), rows in catalogue order; blocks are crossed.
 
-    volumes : (n,); slot : second of the day in New York at the bar's open, (n,).
+    volumes : (n,); slot : time of day in New York at the bar's open, a whole number below SLOTS, (n,).
     """
     n = len(volumes)
     mean, seen = np.zeros(SLOTS), np.zeros(SLOTS, np.int64)

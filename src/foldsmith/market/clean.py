@@ -21,7 +21,7 @@ from foldsmith.market.findings import Findings
 from foldsmith.market.impossible import drop_impossible
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.readers.clock import bar_length
-from foldsmith.market.readers.columns import NUMBERS, PRICES
+from foldsmith.market.readers.columns import NUMBERS, OPTIONAL, PRICES
 from foldsmith.market.repeats import repeats
 from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
 from foldsmith.market.rules import actions_of, check_rules
@@ -46,7 +46,7 @@ def clean(
 ) -> tuple[pl.DataFrame, Findings]:
     """Sort, drop what cannot be, count what is odd; say when each bar is known and of which day it is.
 
-    `raw` has datetime (UTC, the open), open, high, low, close, volume and maybe contract and open_interest, as
+    `raw` has datetime (UTC, the open), open, high, low, close, volume and maybe contract and those of `OPTIONAL`, as
     `read_bars` gives it. The rules of `rules.RULES` are applied in their order, and a row meets at most one that
     drops; `rules` says {rule: action} for those that shall do otherwise than by themselves, and `roll` which of
     several contracts is the front (see `front_contract`).
@@ -93,7 +93,7 @@ def uncovered(frame: pl.DataFrame, schedule: Schedule) -> tuple[Instants, Instan
 
 def _sorted(raw: pl.DataFrame, tally: Tally) -> pl.DataFrame:
     """The rows in order of time; where they were not, with their place in the file as `row`."""
-    names = ["datetime", *NUMBERS, *(name for name in ("contract", "open_interest") if name in raw.columns)]
+    names = ["datetime", *NUMBERS, *(name for name in ("contract", *OPTIONAL) if name in raw.columns)]
     frame = raw.select(names).rechunk()
     if "contract" not in names:
         frame = frame.with_columns(pl.lit(None, dtype=pl.String).alias("contract"))
@@ -175,6 +175,7 @@ def _with_times(frame: pl.DataFrame, session: Any, length: int, schedule: Schedu
         *NUMBERS,
         "contract",
         pl.Series("session", schedule.day[session]),
+        *(["trades"] if "trades" in frame.columns else []),  # bars may be made of them
     )
 
 

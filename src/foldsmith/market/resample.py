@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
@@ -11,28 +10,7 @@ import polars as pl
 
 from foldsmith.errors import DataError, SettingError
 from foldsmith.intervals import Instants
-from foldsmith.market.sessions import DAY, Schedule
-
-_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
-
-
-def parse_timeframe(text: str) -> int:
-    """The length of a bar in microseconds from text such as 30s, 5m, 1h or 1d; at most a day.
-
-    A bar of 1d is one session. Raises SettingError for anything else.
-
-    >>> parse_timeframe("5m")
-    300000000
-    """
-    match = re.fullmatch(r"(\d{1,6})\s*([a-z]+)", text.strip().lower())
-    if match is None or match[2] not in _UNITS:
-        raise SettingError(f"timeframe {text!r} is none; write a number and s, m, h or d, such as 5m or 1h.")
-    length = int(match[1]) * _UNITS[match[2]] * 1_000_000
-    if not 0 < length <= DAY:
-        raise SettingError(
-            f"timeframe {text!r} is out of range; a bar is longer than nothing and at most 1d."
-        )
-    return length
+from foldsmith.market.sessions import Schedule
 
 
 def resample(bars: pl.DataFrame, timeframe_us: int, schedule: Schedule) -> pl.DataFrame:
@@ -41,8 +19,8 @@ def resample(bars: pl.DataFrame, timeframe_us: int, schedule: Schedule) -> pl.Da
     The bin of a base bar that opens at t in a session that opens at s is [s + k F, s + (k + 1) F), with
     k = floor((t - s) / F). Open is the first, high the largest, low the least, close the last, volume the
     sum. `datetime` is the bin's start, `close_time` its end or the session's close if that is earlier. No bar
-    mixes sessions, contracts or blocks: where a block ends inside a bin, the bin's first part closes with its
-    last base bar, and each later part opens with its first.
+    mixes sessions, contracts or blocks: where a block begins inside a bin, the bar opens with its first base bar,
+    and what came before it in the bin is no bar: that it was over showed only in what came after.
 
     A timeframe equal to the base bars' length gives them back unchanged. Raises SettingError for one that is
     no multiple of it.
@@ -62,14 +40,13 @@ def resample(bars: pl.DataFrame, timeframe_us: int, schedule: Schedule) -> pl.Da
     # Compiled code comes with 0.9 s of import, so only where there is work for it.
     from foldsmith.market.resample_kernel import one_pass
 
-    edges, session_open, session_close = _sessions(bars, schedule)
-    prices = tuple(_frozen(bars[name]) for name in ("open", "high", "low", "close"))
+    edges, session_open, session_close = session_rows(bars, schedule)
+    prices = tuple(frozen(bars[name]) for name in ("open", "high", "low", "close"))
     first, start, end, *values = one_pass(
-        _frozen(bars["datetime"].to_physical()),
-        _frozen(bars["close_time"].to_physical()),
-        _frozen(bars["block"]),
+        frozen(bars["datetime"].to_physical()),
+        frozen(bars["block"]),
         prices,
-        _frozen(bars["volume"]),
+        frozen(bars["volume"]),
         edges,
         session_open,
         session_close,
@@ -87,27 +64,38 @@ def resample(bars: pl.DataFrame, timeframe_us: int, schedule: Schedule) -> pl.Da
 
 
 def minute_ranges(bars: pl.DataFrame, resampled: pl.DataFrame) -> tuple[Instants, Instants]:
-    """Rows [first, stop) of the base bars inside each resampled bar; together all base rows, in order."""
+    """Rows [first, stop) of the base bars inside each resampled bar: those that open in [datetime, close_time).
+
+    Together all base rows, in order, but those that a new block left in no bar, and those of a last bar that is left
+    out. Raises DataError where the bars were not made from these base bars.
+    """
     opens = bars["datetime"].to_physical().to_numpy()
-    first = np.searchsorted(opens, resampled["datetime"].to_physical().to_numpy(), side="left").astype(
-        np.int64
+    block = bars["block"].to_numpy()
+    first, stop = (
+        np.searchsorted(opens, resampled[name].to_physical().to_numpy(), side="left").astype(np.int64)
+        for name in ("datetime", "close_time")
     )
-    stop = np.r_[first[1:], len(opens)].astype(np.int64) if len(first) else first.copy()
-    if (len(first) and first[0] != 0) or (stop <= first).any() or (len(opens) > 0 and not len(first)):
+    wrong = (stop <= first).any() or (len(opens) > 0 and not len(first))
+    if not wrong and len(first):
+        before = np.r_[0, stop[:-1]]
+        skips = first > before
+        wrong = (first < before).any() or (block[first[skips]] == block[first[skips] - 1]).any()
+    if wrong:
         raise DataError(
-            "the resampled bars were not made from these base bars: one of them holds no base bar."
+            "the resampled bars were not made from these base bars: one of them holds no base bar, or a base bar is in "
+            "none."
         )
     return first, stop
 
 
-def _frozen(series: pl.Series) -> npt.NDArray[Any]:
+def frozen(series: pl.Series) -> npt.NDArray[Any]:
     """The values, never writable: writable and read-only arrays would each be compiled for."""
     values = series.to_numpy().view()
     values.flags.writeable = False
     return values
 
 
-def _sessions(bars: pl.DataFrame, schedule: Schedule) -> tuple[Instants, Instants, Instants]:
+def session_rows(bars: pl.DataFrame, schedule: Schedule) -> tuple[Instants, Instants, Instants]:
     """Rows at which a session begins (and the end), and scheduled open and close of each."""
     days = bars["session"].to_physical().to_numpy()
     edges = np.r_[0, np.flatnonzero(np.diff(days)) + 1, len(days)].astype(np.int64)

@@ -11,7 +11,6 @@ from numba import njit
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def one_pass(
     opens: Any,
-    closes: Any,
     block: Any,
     prices: tuple[Any, Any, Any, Any],
     volume: Any,
@@ -25,12 +24,10 @@ def one_pass(
     Rows edges[k] to edges[k + 1] are those of session k. See `resample` for what a bin is.
     """
     open_, high, low, close = prices
-    # At most one bar per bin of each session, and one more per block that begins inside a bin.
+    # At most one bar per bin of each session.
     size = 0
     for k in range(len(session_open)):
         size += (session_close[k] - session_open[k]) // timeframe + 1
-    for i in range(1, len(block)):
-        size += block[i] != block[i - 1]
     size = min(size, len(opens))
     first = np.empty(size, np.int64)
     start = np.empty(size, np.int64)
@@ -45,14 +42,14 @@ def one_pass(
             at = opens[i]
             new_bin = at >= bin_end
             if new_bin or block[i] != block[i - 1]:
-                bar += 1
                 if new_bin:
+                    bar += 1
                     bin_start = session_open[k] + (at - session_open[k]) // timeframe * timeframe
                     bin_end = bin_start + timeframe
                     start[bar] = bin_start
                 else:
-                    # A block begins inside the bin: the part before closes early, this one opens late.
-                    end[bar - 1] = closes[i - 1]
+                    # A block begins inside the bin and its bar opens late. The part before is overwritten: nobody
+                    # knew at its last row that it was over.
                     start[bar] = at
                 end[bar] = min(bin_end, session_close[k])
                 first[bar] = i

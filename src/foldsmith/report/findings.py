@@ -19,6 +19,11 @@ def cleaning_tables(findings: Mapping[str, Any]) -> Markup:
     """
     cleaning, blocks = findings.get("cleaning", {}), findings.get("blocks", {})
     rows = {name: cleaning[name] for name in ("rows", "kept", "dropped") if name in cleaning}
+    rows |= {
+        name.replace("_", " "): found["count"]
+        for name, found in blocks.items()
+        if name not in ("rolls", "holes") and isinstance(found, Mapping) and "count" in found
+    }
     rules = {name: found for name, found in cleaning.items() if isinstance(found, Mapping)}
     met = [
         (name.replace("_", " "), found["count"], found["action"], _examples(found["examples"]))

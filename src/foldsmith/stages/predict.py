@@ -9,20 +9,18 @@ import numpy as np
 import polars as pl
 
 from foldsmith.evaluation.metrics import most_probable_signal
-from foldsmith.features import compute as compute_features
-from foldsmith.intervals import as_instants
 from foldsmith.market.readers import read_bars
 from foldsmith.runs.store import Run
 from foldsmith.stages.horizon import feature_matrix
 from foldsmith.stages.model_store import RECIPE, read_model, revive
-from foldsmith.stages.prepare import market_bars
+from foldsmith.stages.prepare import bar_features, market_bars
 from foldsmith.stages.recipe import Recipe
 
 
 def predict_bars(model: Run, bars: Path, file_format: str | None = None) -> pl.DataFrame:
     """One row for each bar whose features are all known: datetime (decision time, UTC), probabilities, signal.
 
-    The bars are read, cleaned, resampled and turned into features by the model's own recipe, so that each row
+    The bars are read, cleaned, sampled and turned into features by the model's own recipe, so that each row
     equals, to the bit, what an evaluation of the same bars scored. A last bar that is not over yet is left out.
     """
     model.verify([f"model/{RECIPE}"])
@@ -34,12 +32,9 @@ def predict_bars(model: Run, bars: Path, file_format: str | None = None) -> pl.D
         stamp=recipe.stamp,
         symbol=recipe.symbol,
     )
-    market = market_bars(
-        raw.frame, recipe.instrument, recipe.bar_microseconds, rules=recipe.rules, roll=recipe.roll
-    )
-    over = as_instants(market.base["close_time"])[-1] >= market.closes
-    matrix = feature_matrix(compute_features(market.bars), recipe.features)
-    rows = np.flatnonzero(np.isfinite(matrix).all(axis=1) & over)
+    market = market_bars(raw.frame, recipe.instrument, recipe.bars, rules=recipe.rules, roll=recipe.roll)
+    matrix = feature_matrix(bar_features(market), recipe.features)
+    rows = np.flatnonzero(np.isfinite(matrix).all(axis=1))
     P = revive(read_model(model, "model")).predict_proba(matrix[rows])
     return pl.DataFrame(
         {

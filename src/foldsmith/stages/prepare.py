@@ -23,10 +23,11 @@ from foldsmith.market.clean import clean
 from foldsmith.market.findings import Blocks, Findings
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.readers import ENDINGS, RawBars, read_bars
-from foldsmith.market.resample import minute_ranges, parse_timeframe, resample
 from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
 from foldsmith.market.rolls import mark_blocks
+from foldsmith.market.sampling import sample
 from foldsmith.market.sessions import Schedule, schedule
+from foldsmith.market.timeframe import Timeframe, parse_timeframe
 from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.splits import cut_instants
 from foldsmith.stages.publish import Building, Provenance, publishing, raw_parent
@@ -36,6 +37,8 @@ from foldsmith.validation.tune import COMPLETE, Trial
 
 LABELLING = "labels"
 """What stands in the ledger for the model of a trial of label settings; its fingerprint is the raw file's hash."""
+BARS_IN_NONE = "base_bars_in_no_bar"
+"""What findings call base bars of parts that a roll or a hole cut off, or of a last bar that is not over."""
 SIMULATION_KEY = "foldsmith_simulation"
 
 Say = Callable[[str], None]
@@ -45,10 +48,11 @@ Say = Callable[[str], None]
 class MarketBars:
     """Bars of one symbol as the mathematics takes them.
 
-    base : the bars of the raw file, cleaned; bars : resampled; first, stop : rows of `base` inside each bar.
+    base : the bars of the raw file, cleaned; bars : of the timeframe; first, stop : rows of `base` inside each bar.
     """
 
     base: pl.DataFrame
+    timeframe: Timeframe
     bars: pl.DataFrame
     first: Instants
     stop: Instants
@@ -97,14 +101,14 @@ def raw_symbols(workspace: Workspace) -> list[str]:
 def market_bars(
     raw: pl.DataFrame,
     instrument: Instrument,
-    bar_microseconds: int,
+    timeframe: Timeframe,
     start: datetime | None = None,
     end: datetime | None = None,
     *,
     rules: Mapping[str, str] | None = None,
     roll: RollRule = DEFAULT_ROLL,
 ) -> MarketBars:
-    """Clean raw bars, mark blocks at rolls and holes, and resample; nothing here looks at a disk."""
+    """Clean raw bars, mark blocks at rolls and holes, and make the bars that are over; nothing here looks at a disk."""
     if start is not None:
         raw = raw.filter(pl.col("datetime") >= start)
     if end is not None:
@@ -112,9 +116,16 @@ def market_bars(
     if raw.is_empty():
         raise DataError("no bar is left between --start and --end; look at the dates of the raw file.")
     base, calendar, findings = clean_bars(raw, instrument, rules=rules, roll=roll)
-    bars = resample(base, bar_microseconds, calendar)
-    first, stop = minute_ranges(base, bars)
-    return MarketBars(base, bars, first, stop, findings)
+    bars, first, stop = sample(base, timeframe, calendar, instrument.point_value)
+    outside = base.height - int((stop - first).sum())
+    if outside:
+        findings["blocks"][BARS_IN_NONE] = {"count": outside}
+    return MarketBars(base.select(list(BARS.columns)), timeframe, bars, first, stop, findings)
+
+
+def bar_features(market: MarketBars) -> pl.DataFrame:
+    """Every feature of every bar, `datetime` first."""
+    return compute_features(market.bars, market.timeframe.slot_seconds)
 
 
 def clean_bars(
@@ -180,7 +191,7 @@ def prepare(
     """Make and publish the dataset of one symbol in `folder` (the workspace's datasets unless given)."""
     path = raw_file(workspace, settings.symbol)
     before = _state(path)
-    bar_microseconds = parse_timeframe(settings.timeframe)
+    timeframe = parse_timeframe(settings.timeframe)
     with publishing(workspace.datasets if folder is None else folder, "dataset", provenance) as run:
         raw = read_bars(
             path,
@@ -195,7 +206,7 @@ def prepare(
         market = market_bars(
             raw.frame,
             instrument,
-            bar_microseconds,
+            timeframe,
             settings.start,
             settings.end,
             rules=settings.rules,
@@ -205,12 +216,12 @@ def prepare(
             say(line)
         write_table(market.base, run.path / "bars_1m.parquet", BARS)
         write_table(market.bars, run.path / "bars.parquet", BARS)
-        features = compute_features(market.bars)
+        features = bar_features(market)
         write_table(features, run.path / "features.parquet")
         say(f"computed {len(FEATURES)} features on {market.bars.height:,} bars of {settings.timeframe}")
         cuts = cut_instants(market.closes, settings.ratios)
         made, label_counts = _write_labels(run.path, market, settings, instrument, cuts, say)
-        recipe = _recipe(settings, instrument, bar_microseconds, raw, cuts, made)
+        recipe = _recipe(settings, instrument, timeframe, raw, cuts, made)
         recipe.write(run.path / "recipe.json")
         write_json(
             run.path / "findings.json",
@@ -300,7 +311,7 @@ def _write_labels(
 def _recipe(
     settings: PrepareSettings,
     instrument: Instrument,
-    bar_microseconds: int,
+    timeframe: Timeframe,
     raw: RawBars,
     cuts: tuple[int, int],
     made: dict[int, HorizonRecipe],
@@ -312,7 +323,7 @@ def _recipe(
         stamp=settings.stamp,
         rules=dict(settings.rules),
         timeframe=settings.timeframe,
-        bar_microseconds=bar_microseconds,
+        bar_microseconds=timeframe.microseconds,
         volatility_window=VOLATILITY_WINDOW,
         features=tuple(FEATURES),
         cuts=cuts,
@@ -360,6 +371,8 @@ def findings_lines(findings: Mapping[str, Any]) -> Iterator[str]:
             f"  holes: {holes['count']:,}, {holes['minutes']:,.0f} minutes in all, the longest from "
             f"{_moment(longest['from'])} to {_moment(longest['to'])}"
         )
+    if BARS_IN_NONE in findings["blocks"]:
+        yield f"  base bars in no longer bar: {findings['blocks'][BARS_IN_NONE]['count']:,}"
 
 
 def _moment(at: Any) -> str:

@@ -12,6 +12,7 @@ from foldsmith.labels.triple_barrier import Barriers
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
 from foldsmith.market.rules import check_rules
+from foldsmith.market.timeframe import Timeframe, parse_timeframe
 from foldsmith.runs.store import read_json, write_json
 
 
@@ -28,8 +29,8 @@ class Recipe:
     """From raw bars to features and labels.
 
     `cuts` are the instants (microseconds UTC) after which validation and test begin; `bar_microseconds` is the
-    length of a resampled bar; `rules` are those of cleaning that do otherwise than by themselves; `roll`
-    says which contract is the front. `simulation` is the simulated market's settings, None for a real one.
+    length of a bar, None where a sum closes it; `rules` are those of cleaning that do otherwise than by themselves;
+    `roll` says which contract is the front. `simulation` is the simulated market's settings, None for a real one.
     """
 
     symbol: str
@@ -38,13 +39,18 @@ class Recipe:
     stamp: str | None
     rules: dict[str, str]
     timeframe: str
-    bar_microseconds: int
+    bar_microseconds: int | None
     volatility_window: int
     features: tuple[str, ...]
     cuts: tuple[int, int]
     horizons: dict[int, HorizonRecipe]
     roll: RollRule = DEFAULT_ROLL
     simulation: str | None = None
+
+    @property
+    def bars(self) -> Timeframe:
+        """What closes a bar."""
+        return parse_timeframe(self.timeframe)
 
     def differences(self, other: Recipe, horizon: int | None = None) -> list[str]:
         """What the other does otherwise, in words: `name this, now that`; of the horizons only the one given."""
@@ -75,6 +81,10 @@ class Recipe:
             cuts = int(content["cuts"][0]), int(content["cuts"][1])
             rules = {str(name): str(action) for name, action in content["rules"].items()}
             check_rules(rules)
+            if content["bar_microseconds"] != parse_timeframe(content["timeframe"]).microseconds:
+                raise ValueError(
+                    f"bars of {content['timeframe']} are not {content['bar_microseconds']} us long"
+                )
             return cls(
                 **{
                     **content,

@@ -56,9 +56,7 @@ def label_counts(recipe: Recipe, horizon: int) -> npt.NDArray[np.int64]:
     bars = raw.rename({"timestamp": "datetime"}).with_columns(
         pl.col("datetime").dt.replace_time_zone("UTC"), pl.col("volume").cast(pl.Float64)
     )
-    market = market_bars(
-        bars, recipe.instrument, recipe.bar_microseconds, rules=recipe.rules, roll=recipe.roll
-    )
+    market = market_bars(bars, recipe.instrument, recipe.bars, rules=recipe.rules, roll=recipe.roll)
     made = recipe.horizons[horizon]
     labels, _ = label_bars(
         market,

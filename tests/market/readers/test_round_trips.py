@@ -60,5 +60,5 @@ def test_what_is_written_is_read(tmp_path: Path, name: str, made: pl.DataFrame) 
     flags = dict(written.flags)
     seconds = {"bar_seconds": 60} if flags.get("stamp") else {}
     found = read_bars(path, **flags, **seconds).frame  # type: ignore[arg-type]
-    wanted = made if written.contract is None else made.with_columns(contract=pl.lit(written.contract))
+    wanted = written.as_read(made)
     assert found.equals(wanted), (found, wanted)

@@ -76,7 +76,7 @@ def test_months_of_one_instrument_follow_each_other(tmp_path: Path) -> None:
     later = MARCH.with_columns(pl.col("datetime").dt.offset_by("1mo"))
     months = {"X-1m-2024-03.csv": binance("", 1000)(MARCH), "X-1m-2024-04.csv": binance("", 1_000_000)(later)}
     raw = read_bars(put(tmp_path / "X_1m", months))
-    assert raw.frame.equals(pl.concat([MARCH, later]))
+    assert raw.frame.equals(pl.concat([MARCH, later]).with_columns(trades=pl.lit(9.0)))
     assert raw.assumptions[-1] == "2 files are read as one series"
 
 
@@ -153,9 +153,9 @@ def test_a_minute_of_trades_that_two_files_share_is_one_bar(tmp_path: Path) -> N
     )
     raw = read_bars(folder)
     assert [row[1:] for row in raw.frame.rows()] == [
-        (5.0, 7.0, 5.0, 6.0, 6.0, "ESH4"),
-        (1.0, 9.0, 1.0, 3.0, 12.0, "ESH4"),
-        (4.0, 4.0, 4.0, 4.0, 1.0, "ESH4"),
+        (5.0, 7.0, 5.0, 6.0, 6.0, "ESH4", 3.0),
+        (1.0, 9.0, 1.0, 3.0, 12.0, "ESH4", 4.0),
+        (4.0, 4.0, 4.0, 4.0, 1.0, "ESH4", 1.0),
     ]
     assert raw.frame["datetime"].dt.strftime("%H:%M").to_list() == ["14:30", "14:31", "14:32"]
     assert "5 trades are made into bars of one minute; a minute without trades has none" in raw.assumptions
@@ -183,12 +183,46 @@ def test_ticks_of_ninjatrader(tmp_path: Path) -> None:
         path.write_text(content)
         raw = read_bars(path)
         assert [row[1:] for row in raw.frame.rows()] == [
-            (5, 5, 4.5, 4.5, 3, "MES 03-24"), (6, 6, 6, 6, 3, "MES 03-24"),
+            (5, 5, 4.5, 4.5, 3, "MES 03-24", 2), (6, 6, 6, 6, 3, "MES 03-24", 1),
         ]  # fmt: skip
         assert raw.frame["datetime"].dt.strftime("%H:%M").to_list() == ["14:30", "14:31"]
     path.write_text(plain + "20240108 14:31;6;3\n")
     with pytest.raises(DataError, match="the time of the trade at line 4 is empty or cannot be read"):
         read_bars(path, file_format="ninjatrader")
+
+
+TRADES = MARCH.with_columns(trade_count=pl.int_range(pl.len()) + 1)
+
+
+@pytest.mark.parametrize("name", ["trades", "Trade_Count", "bar_count", "barCount"])
+def test_trades_are_read_under_each_of_their_names(tmp_path: Path, name: str) -> None:
+    made = TRADES.rename({"trade_count": name})
+    made.write_parquet(tmp_path / "MES_1m.parquet")
+    csv = made.with_columns(pl.col("datetime").dt.strftime("%Y-%m-%d %H:%M:%S"))
+    csv.write_csv(tmp_path / "MES_1m.csv")
+    for file in ("MES_1m.parquet", "MES_1m.csv"):
+        found = read_bars(tmp_path / file).frame
+        assert found["trades"].to_list() == TRADES["trade_count"].to_list()
+        assert found.drop("trades").equals(MARCH)
+    # Trades that are no numbers are no reason to refuse bars that may not need them.
+    csv.with_columns(pl.lit("many").alias(name)).write_csv(tmp_path / "MES_1m.csv")
+    assert read_bars(tmp_path / "MES_1m.csv").frame["trades"].null_count() == MARCH.height
+    made.with_columns(pl.lit(None).cast(pl.List(pl.Int8)).alias(name)).write_parquet(
+        tmp_path / "MES_1m.parquet"
+    )
+    assert read_bars(tmp_path / "MES_1m.parquet").frame["trades"].null_count() == MARCH.height
+
+
+def test_trades_that_not_every_file_has_are_left_out(tmp_path: Path) -> None:
+    later = TRADES.with_columns(pl.col("datetime").dt.offset_by("1mo"))
+    (tmp_path / "MES_1m").mkdir()
+    TRADES.write_parquet(tmp_path / "MES_1m" / "a.parquet")
+    later.write_parquet(tmp_path / "MES_1m" / "b.parquet")
+    assert read_bars(tmp_path / "MES_1m").frame["trades"].sum() == 2 * TRADES["trade_count"].sum()
+    later.drop("trade_count").write_parquet(tmp_path / "MES_1m" / "b.parquet")
+    raw = read_bars(tmp_path / "MES_1m")
+    assert "trades" not in raw.frame.columns
+    assert "column trades is left out: not every file has it" in raw.assumptions
 
 
 @pytest.mark.parametrize(

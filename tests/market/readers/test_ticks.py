@@ -39,9 +39,10 @@ def twin(trades: list[tuple[int, int, int, str]]) -> dict[tuple[datetime, str], 
     found: dict[tuple[datetime, str], list[float]] = {}
     for second, units, size, contract in trades:
         price, minute = units / 4, START + timedelta(minutes=second // 60)
-        bar = found.setdefault((minute, contract), [price, price, price, price, 0.0])
+        bar = found.setdefault((minute, contract), [price, price, price, price, 0.0, 0.0])
         bar[1], bar[2], bar[3] = max(bar[1], price), min(bar[2], price), price
         bar[4] += size
+        bar[5] += 1
     return found
 
 
@@ -50,7 +51,7 @@ def twin(trades: list[tuple[int, int, int, str]]) -> dict[tuple[datetime, str], 
 def test_minutes_equal_their_twin(trades: list[tuple[int, int, int, str]]) -> None:
     table = table_of(trades)
     bars = minute_bars(table, table.frame).frame
-    values = bars.select("open", "high", "low", "close", "volume").rows()
+    values = bars.select("open", "high", "low", "close", "volume", "trades").rows()
     keys = bars.select("time", "contract").rows()
     assert {key: list(row) for key, row in zip(keys, values, strict=True)} == twin(trades)
     assert bars["time"].is_sorted()

@@ -8,7 +8,7 @@ import json
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -22,12 +22,22 @@ NEW_YORK = ZoneInfo("America/New_York")
 
 @dataclass(frozen=True)
 class Written:
-    """A file as a vendor writes it. flags : what must be said to read it; contract : what its bars are of."""
+    """A file as a vendor writes it.
+
+    flags : what must be said to read it; contract : what its bars are of; trades : how many each bar is said to hold.
+    """
 
     name: str
     content: bytes
     flags: dict[str, str]
     contract: str | None = None
+    trades: float | None = None
+
+    def as_read(self, bars: pl.DataFrame) -> pl.DataFrame:
+        """What is read back of the bars that were written."""
+        if self.contract is not None:
+            bars = bars.with_columns(contract=pl.lit(self.contract))
+        return bars if self.trades is None else bars.with_columns(trades=pl.lit(self.trades))
 
 
 Writer = Callable[[pl.DataFrame], Written]
@@ -125,13 +135,14 @@ def ibkr_parquet(bars: pl.DataFrame) -> Written:
     content = io.BytesIO()
     counts = bars.with_columns(bar_count=pl.lit(1), wap=pl.col("open")).rename({"datetime": "date"})
     counts.write_parquet(content)
-    return Written("ES_202506_1m.parquet", content.getvalue(), {}, "ES 202506")
+    return Written("ES_202506_1m.parquet", content.getvalue(), {}, "ES 202506", 1.0)
 
 
 def ibkr_named_zone(bars: pl.DataFrame) -> Written:
     zone = ZoneInfo("US/Central")
     lines = (f"{r[0].astimezone(zone):%Y%m%d %H:%M:%S} US/Central,{values(r)},1.5,9" for r in rows(bars))
-    return text("MES_1m.csv", lines, "date,open,high,low,close,volume,average,barCount")
+    header = "date,open,high,low,close,volume,average,barCount"
+    return replace(text("MES_1m.csv", lines, header), trades=9.0)
 
 
 def projectx(bars: pl.DataFrame) -> Written:
@@ -179,14 +190,15 @@ def binance(header: str, unit: int) -> Writer:
     def write(bars: pl.DataFrame) -> Written:
         opens = ((round(r[0].timestamp()) * unit, r) for r in rows(bars))
         lines = (f"{at},{values(r)},{at + 60 * unit - 1},1.5,9,1.0,1.0,0" for at, r in opens)
-        return text("MES_1m.csv", lines, header)
+        return replace(text("MES_1m.csv", lines, header), trades=9.0)
 
     return write
 
 
 def alpaca(bars: pl.DataFrame) -> Written:
     lines = (f"SPY,{r[0].astimezone(NEW_YORK).isoformat(sep=' ')},{values(r)},9.0,1.5" for r in rows(bars))
-    return text("SPY_1m.csv", lines, "symbol,time,open,high,low,close,volume,trade_count,vwap")
+    header = "symbol,time,open,high,low,close,volume,trade_count,vwap"
+    return replace(text("SPY_1m.csv", lines, header), trades=9.0)
 
 
 def freqtrade_feather(bars: pl.DataFrame) -> Written:

@@ -36,9 +36,10 @@ STAMPS = ("open", "close")
 class RawBars:
     """Bars as they stand in a file, in its order, nothing dropped.
 
-    frame : datetime (UTC, microseconds, the bar's open), open, high, low, close, volume (float64), and
-    contract (string) and open_interest (float64) where the file has them; assumptions : sentences for the user
-    about what the file did not say; metadata : a parquet file's own key-value metadata, else empty.
+    frame : datetime (UTC, microseconds, the bar's open), open, high, low, close, volume (float64), and where the file
+    has them contract (string), trades (float64, how many each bar holds) and open_interest (float64); assumptions :
+    sentences for the user about what the file did not say; metadata : a parquet file's own key-value metadata, else
+    empty.
     """
 
     frame: pl.DataFrame
@@ -59,8 +60,8 @@ def read_bars(
 
     The format is told from the content, or is `file_format`, one of `FORMATS`; what follows from it is said in
     `assumptions`. A text or Parquet file that no vendor's mark is on has a time column called timestamp, datetime,
-    date or time, in any case; then open, high, low, close, volume and, if there, contract and open_interest. Its
-    times without a zone are taken as UTC and stamped at the bar's open.
+    date or time, in any case; then open, high, low, close, volume and, if there, contract, trades (or trade_count,
+    bar_count) and open_interest. Its times without a zone are taken as UTC and stamped at the bar's open.
 
     `timezone` (such as America/Chicago) reads the clock times as local to that zone, whatever the file says;
     `stamp="close"` shifts bars back by their length, which is `bar_seconds` or else the most common spacing. Trades

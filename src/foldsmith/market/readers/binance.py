@@ -25,5 +25,6 @@ def sniff(head: bytes, path: Path) -> bool:  # noqa: ARG001
 def read(file: File) -> Table:
     """By place: the header, if there is one, says no more."""
     skip = 1 if names_of(file.head)[:1] == ["open_time"] else 0
-    table = read_text(file, _COLUMNS, ",", "open_time", {name: name for name in NUMBERS}, skip=skip)
+    names = {name: name for name in NUMBERS} | {"count": "trades"}
+    table = read_text(file, _COLUMNS, ",", "open_time", names, skip=skip)
     return replace(table, vendor="Binance klines (epoch times, stamped at the bar's open)", stamp="open")

@@ -13,8 +13,12 @@ TIMES = ("timestamp", "datetime", "date", "time")
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume")
 TRADE_NUMBERS = ("price", "size")
-OPTIONAL = {"open_interest": ("open_interest", "openinterest", "open interest", "oi")}
-"""Numbers that are read where a file has them, by our name, and how files call them."""
+OPTIONAL = {
+    "trades": ("trades", "trade_count", "bar_count", "barcount"),
+    "open_interest": ("open_interest", "openinterest", "open interest", "oi"),
+}
+"""Numbers that are kept where a file has them, by our name, and how files call them: trades, how many a bar holds; open
+interest, contracts that are held."""
 _LISTED = 40
 """Columns of a file that a message names."""
 
@@ -96,10 +100,13 @@ def assign(columns: Sequence[str]) -> list[str]:
 def to_numbers(frame: pl.DataFrame, source: str, place: Callable[[int], str]) -> pl.DataFrame:
     """Numbers as float64, contract as text; DataError names the first cell that is no number.
 
-    An empty table is refused; an empty cell stays empty: cleaning counts it.
+    An empty table is refused; an empty cell stays empty: cleaning counts it. What is no number in one of `OPTIONAL`
+    becomes empty: only bars that are made of it need it.
     """
     refuse_empty(frame, source)
-    for name in [name for name in (*NUMBERS, *TRADE_NUMBERS, *OPTIONAL) if name in frame.columns]:
+    kept = [name for name in OPTIONAL if name in frame.columns]
+    frame = frame.with_columns(_lenient(frame[name]) for name in kept)
+    for name in [name for name in (*NUMBERS, *TRADE_NUMBERS) if name in frame.columns]:
         series = frame[name]
         if series.dtype == pl.Float64:
             continue
@@ -119,6 +126,15 @@ def to_numbers(frame: pl.DataFrame, source: str, place: Callable[[int], str]) ->
     if "contract" in frame.columns and frame["contract"].dtype != pl.String:
         frame = frame.with_columns(pl.col("contract").cast(pl.String))
     return frame
+
+
+def _lenient(series: pl.Series) -> pl.Series:
+    """The numbers of a column as float64, all else empty."""
+    if series.dtype == pl.String:
+        series = series.str.strip_chars()
+    elif not series.dtype.is_numeric():
+        series = pl.Series(series.name, [None] * len(series))
+    return series.cast(pl.Float64, strict=False)
 
 
 def refuse_empty(frame: pl.DataFrame, source: str) -> None:

@@ -14,7 +14,7 @@ from foldsmith.errors import DataError, MissingError, SettingError
 from foldsmith.market.readers import databento, histdata
 from foldsmith.market.readers.catalogue import FORMATS, format_of
 from foldsmith.market.readers.clock import bar_length, to_open, to_utc
-from foldsmith.market.readers.columns import Table, assign
+from foldsmith.market.readers.columns import OPTIONAL, Table, assign
 from foldsmith.market.readers.contracts import contract_in
 from foldsmith.market.readers.ticks import joined
 from foldsmith.market.readers.unpack import File, open_files
@@ -68,6 +68,7 @@ def read_series(
     parts = [_read(file, file_format, timezone) for file in files if file not in beside]
     if len(parts) > 1:
         _check_together(parts, path.name)
+        parts = _with_equal_columns(parts)
     first = parts[0].table
     if first.trades:
         if stamp == "close":
@@ -77,9 +78,7 @@ def read_series(
         frame = _joined_trades(parts, path.name)
     else:
         # A column that only some files have, such as open interest, is empty in the others.
-        frame = (
-            pl.concat([part.frame for part in parts], how="diagonal") if len(parts) > 1 else parts[0].frame
-        )
+        frame = pl.concat([part.frame for part in parts]) if len(parts) > 1 else parts[0].frame
     known = None if first.vendor is None else first.stamp
     closes = (stamp or known) == "close"
     length = _length(parts, bar_seconds) if closes else None
@@ -146,6 +145,18 @@ def _check_together(parts: Sequence[Part], name: str) -> None:
     _check_lengths(parts, name)
     if "contract" not in first.frame.columns:
         _check_apart(parts, name)
+
+
+def _with_equal_columns(parts: Sequence[Part]) -> list[Part]:
+    """The parts without those of `OPTIONAL` that not every file has; a sentence says so."""
+    lacking = [
+        name for name in OPTIONAL if 0 < sum(name in part.frame.columns for part in parts) < len(parts)
+    ]
+    said = tuple(f"column {name} is left out: not every file has it" for name in lacking)
+    return [
+        replace(part, frame=part.frame.drop(lacking, strict=False), said=(*part.said, *said))
+        for part in parts
+    ]
 
 
 def _check_lengths(parts: Sequence[Part], name: str) -> None:

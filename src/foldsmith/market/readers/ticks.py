@@ -24,7 +24,7 @@ def minute_bars(table: Table, trades: pl.DataFrame) -> Table:
     ...     }
     ... )
     >>> minute_bars(Table(trades, "time", "x", str), trades).frame.row(0)
-    (datetime.datetime(2024, 1, 8, 14, 30), 5.0, 5.0, 4.0, 4.0, 3.0)
+    (datetime.datetime(2024, 1, 8, 14, 30), 5.0, 5.0, 4.0, 4.0, 3.0, 2.0)
     """
     for name in ("time", "price", "size"):
         if trades[name].null_count() or (name != "time" and not trades[name].is_finite().all()):
@@ -45,7 +45,14 @@ def minute_bars(table: Table, trades: pl.DataFrame) -> Table:
             *([pl.col("contract")] if "contract" in trades.columns else []),
             maintain_order=True,
         )
-        .agg(open=price.first(), high=price.max(), low=price.min(), close=price.last(), volume=size.sum())
+        .agg(
+            open=price.first(),
+            high=price.max(),
+            low=price.min(),
+            close=price.last(),
+            volume=size.sum(),
+            trades=pl.len().cast(pl.Float64),
+        )
         .sort("time", maintain_order=True)
     )
 
@@ -63,5 +70,5 @@ def joined(bars: pl.DataFrame) -> pl.DataFrame:
         return bars
     return bars.group_by(keys, maintain_order=True).agg(
         pl.col("open").first(), pl.col("high").max(), pl.col("low").min(), pl.col("close").last(),
-        pl.col("volume").sum(),
+        pl.col("volume", "trades").sum(),
     ).select(bars.columns)  # fmt: skip
