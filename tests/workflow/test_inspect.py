@@ -58,11 +58,14 @@ def test_the_instrument_is_told_or_named(desk: Desk, tmp_path: Path) -> None:
     plain = pl.read_parquet(raw(desk)).drop("contract")
     plain.write_parquet(tmp_path / "export.parquet")
     shown = other.call("pipeline", "inspect", "export.parquet").stdout
-    assert "no instrument is known by the name of export.parquet" in shown
+    assert "the name of export.parquet says no known instrument" in shown
     assert "hours of 24x7, tick 0.25" in shown
     assert (tmp_path / "inspection_export.html").is_file()
     named = other.call("pipeline", "inspect", "export.parquet", "--symbol", "MES").stdout
     assert "hours of CME_EQUITY" in named
+    for name in ("CME_MINI_MES1!, 1.parquet", "my MES bars.parquet"):
+        (tmp_path / name).write_bytes((tmp_path / "export.parquet").read_bytes())
+        assert "hours of CME_EQUITY" in other.call("pipeline", "inspect", name).stdout
     assert (
         "did you mean MES"
         in other.call("pipeline", "inspect", "export.parquet", "--symbol", "mes", status=2).stderr

@@ -50,7 +50,7 @@ class Inspection:
         if not self.guessed:
             return self.raw.assumptions
         guessed = (
-            f"no instrument is known by the name of {self.path.name}: taken as a market that never closes, with steps "
+            f"the name of {self.path.name} says no known instrument: taken as a market that never closes, with steps "
             f"of {self.instrument.tick_size:g}; name one with --symbol"
         )
         return (*self.raw.assumptions, guessed)
@@ -75,6 +75,8 @@ def inspect(
     raw = read_bars(path, file_format=file_format, timezone=timezone, stamp=stamp, symbol=symbol)
     told = symbol or _symbol_of(path, raw.frame, known)
     instrument = known[told] if told else _unknown(path, raw.frame)
+    if told is None:  # whose tick is not known either
+        rules = {"off_tick_price": "off", **rules}
     base, schedule, findings = clean_bars(raw.frame, instrument, rules=rules, roll=roll)
     return Inspection(path, raw, instrument, told is None, profile(base), coverage(base, schedule), findings)
 
@@ -87,8 +89,15 @@ def _symbol_of(path: Path, frame: pl.DataFrame, known: Mapping[str, Instrument])
         raise SettingError(
             f"{path.name} holds bars of {', '.join(products[:8])}; name the one to look at with --symbol."
         )
-    names = [*products, re.split(r"[_ .\-]", path.name, maxsplit=1)[0], path.name.split(".")[0]]
-    return next((name for name in names if name in known), None)
+    named = [name for name in products if name in known] or _symbols_in(path.name, known)
+    return named[0] if len(named) == 1 else None
+
+
+def _symbols_in(name: str, known: Mapping[str, Instrument]) -> list[str]:
+    """Known symbols that are words of a file's name, as in `CME_MINI_NQ1!, 5.csv`; only the first word if it is one."""
+    words = re.split(r"[^A-Za-z0-9!]+", name)
+    found = [word for word in (re.sub(r"\d!$", "", word) for word in words) if word in known]
+    return found[:1] if words[0] in found[:1] else list(dict.fromkeys(found))
 
 
 def _unknown(path: Path, frame: pl.DataFrame) -> Instrument:
