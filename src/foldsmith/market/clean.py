@@ -23,6 +23,7 @@ from foldsmith.market.instruments import Instrument
 from foldsmith.market.readers.clock import bar_length
 from foldsmith.market.readers.columns import NUMBERS, OPTIONAL, PRICES
 from foldsmith.market.repeats import repeats
+from foldsmith.market.resample import frozen
 from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
 from foldsmith.market.rules import actions_of, check_rules
 from foldsmith.market.sessions import DAY, Schedule
@@ -145,9 +146,9 @@ def _bad_prints(frame: pl.DataFrame, session: Any, length: int, tally: Tally) ->
 
     changed = frame["contract"].ne_missing(frame["contract"].shift(1)).to_numpy()
     bad = bad_prints(
-        _frozen(frame["datetime"].to_physical()),
-        tuple(_frozen(frame[name]) for name in PRICES),
-        _frozen(frame["volume"]),
+        frozen(frame["datetime"].to_physical()),
+        tuple(frozen(frame[name]) for name in PRICES),
+        frozen(frame["volume"]),
         np.ascontiguousarray(session),
         np.cumsum(changed),
         length,
@@ -185,10 +186,3 @@ def _count_missing(frame: pl.DataFrame, schedule: Schedule, tally: Tally) -> Non
     widest = np.sort(np.argsort(-lost, kind="stable")[:EXAMPLES])
     holes = [{"at": int(closes[rows[k]]), "minutes": int(lost[k]) // 60_000_000} for k in widest]
     tally.note("missing_minutes", int(lost.sum()) // 60_000_000, holes)
-
-
-def _frozen(series: pl.Series) -> Any:
-    """The values, never writable: writable and read-only arrays would each be compiled for."""
-    values = series.to_numpy().view()
-    values.flags.writeable = False
-    return values
