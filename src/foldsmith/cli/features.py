@@ -49,7 +49,7 @@ def list_features(chosen: str | None, as_json: bool, workspace_dir: Path) -> Non
     width = max(len(record["name"]) for record in records)
     for record in records:
         say(f"{record['name']:<{width}}  {record['family']:<14}  {record['warmup']:>6}  {record['memory']}")
-    for line in _set_lines(own):
+    for line in _set_lines(own) if chosen is None else ():
         say(line)
 
 
