@@ -24,10 +24,10 @@ FADED = 1500
 class LiveFeatures:
     """Features of each bar from the bars given so far.
 
-    names : features of the catalogue; slot_seconds : as `compute` takes it. After `update` has been given rows 0 to t of
-    a table of bars, it returned what `compute` of the whole table has at row t, bit for bit. Begun later than the table,
-    a feature of memory `window` differs by rounding alone; one of memory `session` is right from the next session on; a
-    recursive one comes within 1e-6 of its scale (`FADED`); one of memory `slot` as the sessions that it missed fade.
+    names : features of the catalogue; slot_seconds : as `compute` takes it. Given row t of a table of bars after rows 0
+    to t - 1, `update` returns what `compute` of the table has at row t, bit for bit. Begun later than the table, a
+    feature of memory `window` differs by rounding alone; one of memory `session` is right from the next session on; a
+    recursive one comes within 1e-6 of its scale after `FADED` bars; one of memory `slot` as missed sessions fade.
 
     Kept are the bars of this block and this session, and with features of memory `slot` all bars given, some 100 bytes
     each. An update computes the wanted families on them anew: time grows with the bars of the block.
@@ -39,7 +39,9 @@ class LiveFeatures:
     def __init__(self, names: Sequence[str], slot_seconds: int = 1) -> None:
         unknown = next((name for name in names if name not in FEATURES), None)
         if unknown is not None or not names:
-            raise SettingError(f"feature {unknown!r:.60} is not in the catalogue; see `foldsmith features list`.")
+            raise SettingError(
+                f"feature {unknown!r:.60} is not in the catalogue; see `foldsmith features list`."
+            )
         self.names = tuple(name for name in FEATURES if name in set(names))
         self._slot_seconds = slot_seconds
         over = {name for family in ACROSS for name in members(family)}
@@ -62,7 +64,9 @@ class LiveFeatures:
         try:
             row = pl.DataFrame({name: [bar[name]] for name in schema}, schema=schema, strict=True)
         except (TypeError, pl.exceptions.PolarsError) as error:
-            raise DataError(f"a bar does not fit the table of bars ({str(error).splitlines()[0]}).") from error
+            raise DataError(
+                f"a bar does not fit the table of bars ({str(error).splitlines()[0]})."
+            ) from error
         # The newest bar kept is enough to see that the new one follows it.
         BARS.check(pl.concat([self._bars.tail(1), row]), "live")
         self._bars = self._reached(row)
