@@ -19,6 +19,8 @@ from foldsmith.market.rules import check_rules
 
 DEFAULT_HORIZONS = (5, 10, 15, 20)
 DEFAULT_MODELS = ("xgboost", "lightgbm")
+DEFAULT_FEATURES = ("core",)
+"""Sets of features that a dataset holds."""
 ENSEMBLE_META_LEARNER = "logistic"
 TAIL_SHARE = 0.2
 """Share of a fold's training rows, the last in time, that early stopping and tuning are scored on."""
@@ -37,7 +39,8 @@ class PrepareSettings:
     `start` and `end` are instants (UTC); bars with start <= open < end are used. `format` is a key of
     `foldsmith.market.readers.FORMATS`, None to have it told from the content. `rules` says {rule: action} for rules
     of cleaning that shall not do what they do by themselves (`foldsmith.market.rules`); `roll` and `roll_days` are
-    those of `foldsmith.market.roll_rule.RollRule`.
+    those of `foldsmith.market.roll_rule.RollRule`. `features` are names as `foldsmith.features.sets.resolve` takes
+    them.
     """
 
     symbol: str
@@ -55,9 +58,11 @@ class PrepareSettings:
     roll: str = "volume"
     roll_days: int | None = None
     rules: Mapping[str, str] = field(default_factory=dict)
+    features: tuple[str, ...] = DEFAULT_FEATURES
 
     def __post_init__(self) -> None:
         check_rules(self.rules)
+        _check_unique(self.features, "feature set")
         _check_horizons(self.horizons)
         RollRule(self.roll, self.roll_days)
         if min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-9:
@@ -130,20 +135,34 @@ class ValidationSettings:
 
 @dataclass(frozen=True)
 class CrossValidateSettings:
-    """Phase 3: which models and horizons, and how they are validated."""
+    """Phase 3: which models and horizons, and how they are validated.
+
+    `features` says, for models that shall not see all of the dataset, which features they see, in its order.
+    """
 
     models: tuple[str, ...] = DEFAULT_MODELS
     horizons: tuple[int, ...] = DEFAULT_HORIZONS
     validation: ValidationSettings = ValidationSettings()
+    features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_horizons(self.horizons)
         _check_unique(self.models, "model")
+        for model, names in self.features.items():
+            if model not in self.models or not names:
+                raise SettingError(
+                    f"--features names {len(names)} features for {model!r:.40}; the models are "
+                    f"{', '.join(self.models)}."
+                )
+            _check_unique(names, "feature")
 
 
 def parameters(settings: Any) -> dict[str, Any]:
-    """A settings record as JSON-able values, for a manifest or a hash."""
-    return {key: _plain(value) for key, value in asdict(settings).items()}
+    """A settings record as JSON-able values, for a manifest or a hash.
+
+    Features by model are left out where none were chosen, so that runs without a choice keep their content.
+    """
+    return {key: _plain(value) for key, value in asdict(settings).items() if (key, value) != ("features", {})}
 
 
 def parse_list(
@@ -160,6 +179,14 @@ def parse_list(
             raise SettingError(f"unknown {what} {name!r}; there are {', '.join(known)} (or all).")
     _check_unique(names, what)
     return names
+
+
+def parse_words(text: str, separator: str = ",") -> list[str]:
+    """The words between separators, without the spaces around them; SettingError for none."""
+    words = [part.strip() for part in text.split(separator) if part.strip()]
+    if not words:
+        raise SettingError(f"{text!r:.60} names nothing; give names with {separator!r} between them.")
+    return words
 
 
 def parse_horizons(text: str, known: Sequence[int] | None = None) -> tuple[int, ...]:

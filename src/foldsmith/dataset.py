@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,16 @@ from foldsmith.intervals import Instants, Rows
 
 CLASSES = (-1, 0, 1)
 """Class order of every probability array in the project: short, neutral, long."""
+
+
+def columns(
+    X: npt.NDArray[np.float32], names: Sequence[str], wanted: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    """Columns of X (n, p), named `names`, by name: float32 (n, len(wanted)), row-major; DataError for one not there."""
+    missing = next((name for name in wanted if name not in names), None)
+    if missing is not None:
+        raise DataError(f"feature {missing!r:.60} is not among the {len(names)} features at hand.")
+    return np.ascontiguousarray(X[:, [names.index(name) for name in wanted]])
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,12 @@ class Dataset:
         return replace(
             self, X=self.X[rows], y=self.y[rows], weight=self.weight[rows], t0=self.t0[rows], t1=self.t1[rows]
         )
+
+    def select(self, names: Sequence[str] | None) -> Dataset:
+        """The same rows with these features alone, in the order given; all of them for None."""
+        if names is None or tuple(names) == self.names:
+            return self
+        return replace(self, X=columns(self.X, self.names, names), names=tuple(names))
 
     def with_weight(self, weight: npt.NDArray[np.float64]) -> Dataset:
         """The same rows under other weights."""

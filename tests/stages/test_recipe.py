@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from foldsmith.errors import DataError, FoldsmithError
+from foldsmith.features.own import OwnFeature
 from foldsmith.labels.triple_barrier import Barriers
 from foldsmith.market.instruments import instrument
 from foldsmith.market.roll_rule import RollRule
@@ -29,7 +30,12 @@ RECIPE = Recipe(
 
 
 def test_a_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
-    for recipe in (RECIPE, replace(RECIPE, roll=RollRule("calendar", 3))):
+    own = OwnFeature("b", "b.py", "b", 3, "c / c[-2]", "0" * 64)
+    for recipe in (
+        RECIPE,
+        replace(RECIPE, roll=RollRule("calendar", 3)),
+        replace(RECIPE, own_features=(own,)),
+    ):
         recipe.write(tmp_path / "recipe.json")
         assert Recipe.read(tmp_path / "recipe.json") == recipe
 
@@ -55,6 +61,8 @@ def test_bars_that_a_sum_closes_have_no_length(tmp_path: Path) -> None:
         lambda r: r.update(features=None),
         lambda r: r.update(rules={"missing_value": "off"}),
         lambda r: r.update(rules=["x"]),
+        lambda r: r.update(own_features=[{"name": "b"}]),
+        lambda r: r.update(own_features=3),
         lambda r: r.pop("roll"),
         lambda r: r.update(roll="volume"),
         lambda r: r.update(roll={"name": "volume", "days": 3}),

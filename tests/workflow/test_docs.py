@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 from tests.workflow.conftest import ROOT, Desk, value
 
@@ -19,7 +21,9 @@ def commands(path: str) -> list[list[str]]:
     """Every command line of the code blocks of a page, as words of `Desk.run`."""
     text = (ROOT / path).read_text()
     found = []
-    for block in re.findall(r"```\n(.*?)```", text, re.DOTALL):
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        if language:
+            continue
         for line in block.splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] == ["python"]:
@@ -76,6 +80,24 @@ def test_the_commands_of_the_page_on_data_run_as_they_stand(tmp_path: Path) -> N
     assert len(shown) >= 2
     for words in shown:
         desk.call(*words)
+
+
+def test_the_page_on_feature_sets_runs_as_it_stands(tmp_path: Path) -> None:
+    """Its files, its commands, and its lines of Python with a bar at hand."""
+    desk = Desk(tmp_path)
+    desk.call("simulate", "--sessions", 30)
+    text = (ROOT / "docs" / "feature_sets.md").read_text()
+    (desk.path / "features.toml").write_text("\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL)))
+    code, live = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (desk.path / "my_features.py").write_text(code)
+    shown = commands("docs/feature_sets.md")
+    assert [words[0] for words in shown] == ["features", "features", "pipeline", "cv", "train", "pipeline"]
+    for words in shown:
+        done = desk.run(*words)
+    bars = pl.read_parquet(desk.path / value(done.stdout, "Dataset saved to") / "bars.parquet")
+    names: dict[str, Any] = {"bar": bars.row(0, named=True)}
+    exec(live, names)
+    assert names["row"].shape == (76,)
 
 
 def test_make_targets_named_in_the_readme_exist() -> None:

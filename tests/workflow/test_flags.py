@@ -41,7 +41,8 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.
 
 
 def test_every_flag_of_every_command_has_a_test() -> None:
-    # These cover the flags of `runs` and some of `pipeline`.
+    # These cover the flags of `runs`, `features` and some of `pipeline`, and --features.
+    import tests.workflow.test_features
     import tests.workflow.test_formats
     import tests.workflow.test_inspect
     import tests.workflow.test_registry
@@ -374,7 +375,7 @@ def test_resuming_takes_the_settings_it_was_begun_with(tiny: Desk) -> None:
     for flag in (
         ["--models", "logistic"], ["--horizons", "5"], ["--n-splits", 2], ["--purge-bars", 1], ["--tune"],
         ["--embargo-bars", 1], ["--n-trials", 2], ["--sample-weight", "none"], ["--seed", 1], ["--symbol", "MES"],
-        ["--dataset", "x"], ["--output-name", "x"], ["--dry-run"],
+        ["--dataset", "x"], ["--features", "core"], ["--output-name", "x"], ["--dry-run"],
     ):  # fmt: skip
         told = tiny.denied("cv", "--resume", "base", *flag)
         assert told.startswith(f"{flag[0]} does not apply: a resumed run has the settings"), told
@@ -483,7 +484,7 @@ def test_flags_of_an_ensemble_from_stored_predictions(tiny: Desk) -> None:
     for flag in (
         ["--symbol", "MES"], ["--dataset", "x"], ["--n-splits", 2], ["--purge-bars", 1], ["--embargo-bars", 1],
         ["--tune"], ["--n-trials", 2], ["--sample-weight", "none"], ["--seed", 42], ["--workers", 1],
-        ["--base-models", "logistic"],
+        ["--base-models", "logistic"], ["--features", "core"],
     ):  # fmt: skip
         told = tiny.denied("train", *words, "base", *flag)
         assert told.startswith(f"{flag[0]} does not apply: with --stacking-data"), told

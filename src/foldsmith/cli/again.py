@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from foldsmith.cli.feature_choice import spelled
+
 if TYPE_CHECKING:
     from foldsmith.runs.manifest import Manifest
     from foldsmith.runs.store import Workspace
@@ -96,6 +98,7 @@ def _cv(manifest: Manifest, folders: dict[str, Path], workspace: Workspace) -> l
         "models": known["models"],
         "horizons": known["horizons"],
         "dataset": _parent(manifest, "dataset"),
+        "features": spelled(known.get("features", {}), known["models"]),
         **_validation(known["validation"]),
         "output_dir": _elsewhere(folders, "cv", workspace.stacking),
     })]  # fmt: skip
@@ -110,9 +113,12 @@ def _model(manifest: Manifest, folders: dict[str, Path], workspace: Workspace) -
         flags |= {"stacking_data": cv, "phase3_output": _elsewhere(folders, "cv", workspace.stacking)}
     elif "base_models" in known:
         flags |= {"base_models": known["base_models"], "dataset": _parent(manifest, "dataset")}
+        flags["features"] = spelled(known.get("features", {}), known["base_models"])
         flags |= _validation(known)
     else:
+        name, seen = known["model"], known.get("features")
         flags |= {"config": "PARAMS.toml" if known.get("params") else None}
+        flags["features"] = spelled({name: seen} if seen else {}, [name])
         flags |= {"dataset": _parent(manifest, "dataset")} | _validation(known, "n_splits", "embargo_bars")
     flags["output_dir"] = _elsewhere(folders, "model", workspace.runs)
     return ["python", "scripts/train_model.py", *_flags(flags)]

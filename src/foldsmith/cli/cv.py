@@ -17,6 +17,7 @@ from foldsmith.cli.command import (
     say,
     workspace_option,
 )
+from foldsmith.cli.feature_choice import features_by_model
 from foldsmith.cli.validation_options import STORED, validation_options, validation_settings, worker_count
 from foldsmith.config import DEFAULT_MODELS, CrossValidateSettings, parse_horizons, parse_list
 from foldsmith.errors import SettingError, UnfinishedError
@@ -112,7 +113,8 @@ def _fresh(
         model_class(name)  # an extra that is missing is told now, not after hours
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     horizons = parse_horizons(flags["horizons"], horizons_of(dataset))
-    return dataset, CrossValidateSettings(models, horizons, validation)
+    features = features_by_model(workspace, dataset, flags["features"], models)
+    return dataset, CrossValidateSettings(models, horizons, validation, features)
 
 
 def _resumed(workspace: Workspace, folder: Path, run_id: str) -> tuple[Run, CrossValidateSettings]:

@@ -7,6 +7,7 @@ import click
 import foldsmith
 from foldsmith.cli.cv import cv
 from foldsmith.cli.evaluate import evaluate
+from foldsmith.cli.features import features
 from foldsmith.cli.pipeline import pipeline
 from foldsmith.cli.predict import predict
 from foldsmith.cli.remake import reproduce
@@ -25,5 +26,5 @@ def main() -> None:
 
 
 runs.add_command(reproduce)
-for command in (simulate, pipeline, cv, train, evaluate, predict, runs):
+for command in (simulate, pipeline, cv, train, evaluate, predict, features, runs):
     main.add_command(command)

@@ -30,11 +30,13 @@ from foldsmith.cli.presets import preset_lines, with_preset
 from foldsmith.cli.remake import rerun
 from foldsmith.cli.runs import clean, list_runs, status_lines
 from foldsmith.config import (
+    DEFAULT_FEATURES,
     DEFAULT_HORIZONS,
     PrepareSettings,
     parse_horizons,
     parse_instant,
     parse_list,
+    parse_words,
 )
 from foldsmith.errors import FoldsmithError, MissingError
 from foldsmith.market.roll_rule import RollRule
@@ -88,6 +90,13 @@ def pipeline() -> None:
     "--max-bars", type=int, help="Vertical barrier of the one horizon named.  [default: the horizon]"
 )
 @click.option(
+    "--features",
+    metavar="NAME,...",
+    default=",".join(DEFAULT_FEATURES),
+    show_default=True,
+    help="Features by set, family or name; see `foldsmith features list`.",
+)
+@click.option(
     "--preset", metavar="NAME", help="Flags by a name, for those not typed; see `pipeline presets`."
 )
 @click.option("--yes", is_flag=True, help="Do not ask before starting.")
@@ -100,7 +109,8 @@ def run(
     workspace = open_workspace(workspace_dir)
     flags = with_preset(ctx, workspace, preset, flags)
     wanted = _symbols(workspace, symbols)
-    jobs = [(settings_of(symbol, flags), instrument_of(workspace, symbol)) for symbol in wanted]
+    features = _features(workspace, flags["features"])
+    jobs = [(settings_of(symbol, flags, features), instrument_of(workspace, symbol)) for symbol in wanted]
     from foldsmith.stages.prepare import prepare, raw_file
 
     files = [raw_file(workspace, symbol) for symbol in wanted]
@@ -128,7 +138,18 @@ def run(
     )
 
 
-def settings_of(symbol: str, flags: dict[str, Any]) -> PrepareSettings:
+def _features(workspace: Workspace, text: str) -> tuple[str, ...]:
+    """What the dataset shall hold, in the shortest names that mean it wherever they are read."""
+    words = parse_words(text)
+    if tuple(words) == DEFAULT_FEATURES:
+        return DEFAULT_FEATURES
+    from foldsmith.features.sets import shortest
+    from foldsmith.stages.features_file import chosen
+
+    return shortest(chosen(workspace, words))
+
+
+def settings_of(symbol: str, flags: dict[str, Any], features: tuple[str, ...]) -> PrepareSettings:
     """Phase 1's settings from its flags."""
     return PrepareSettings(
         symbol=symbol,
@@ -146,6 +167,7 @@ def settings_of(symbol: str, flags: dict[str, Any]) -> PrepareSettings:
         max_bars=flags["max_bars"],
         roll=flags["roll"],
         roll_days=flags["roll_days"],
+        features=features,
     )
 
 

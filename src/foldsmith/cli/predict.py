@@ -46,7 +46,7 @@ def predict(
     from foldsmith.stages.predict import as_csv, as_parquet, predict_bars
 
     model = open_model(workspace, run_id, workspace.runs if runs_dir is None else runs_dir)
-    found = predict_bars(model, bars, file_format)
+    found = predict_bars(workspace, model, bars, file_format)
     if output is None:
         click.echo(as_csv(found), nl=False)
         return

@@ -28,7 +28,7 @@ PRESETS: dict[str, dict[str, str]] = {
 
 ALLOWED = (
     "timeframe", "format", "timezone", "stamp", "rules", "roll", "roll-days", "start", "end", "horizons",
-    "train-ratio", "val-ratio", "test-ratio", "k-up", "k-down", "max-bars",
+    "train-ratio", "val-ratio", "test-ratio", "k-up", "k-down", "max-bars", "features",
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from foldsmith.cli.command import (
     say,
     workspace_option,
 )
+from foldsmith.cli.feature_choice import features_by_model
 from foldsmith.cli.validation_options import STORED, validation_options, validation_settings, worker_count
 from foldsmith.config import (
     DEFAULT_MODELS,
@@ -206,6 +207,7 @@ def _base(
         say,
         folder=folder,
         threads=worker_count(flags["workers"]),
+        features=features_by_model(workspace, dataset, flags["features"], [name]).get(name),
     )
 
 
@@ -230,9 +232,10 @@ def _ensemble_from_fresh(
         model_class(model)
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     horizons = parse_horizons(str(horizon), horizons_of(dataset))
+    features = features_by_model(workspace, dataset, flags["features"], models)
     return train_fresh(
         dataset,
-        CrossValidateSettings(models, horizons, settings),
+        CrossValidateSettings(models, horizons, settings, features),
         name,
         meta_learner,
         provenance(workspace),

@@ -16,6 +16,12 @@ _DEFAULTS = ValidationSettings()
 OPTIONS = (
     click.option("--symbol", help="Symbol of the dataset; needed where the workspace holds several."),
     click.option("--dataset", "dataset_id", help="Dataset run id.  [default: the newest of the symbol]"),
+    click.option(
+        "--features",
+        metavar="SETS",
+        help="Features to see: sets such as core,time, or by model: xgboost=core+time,logistic=price."
+        "  [default: all of the dataset]",
+    ),
     click.option("--n-splits", type=int, default=_DEFAULTS.n_splits, show_default=True, help="Purged folds."),
     click.option(
         "--purge-bars",
@@ -57,6 +63,7 @@ OPTIONS = (
 STORED = (
     "symbol",
     "dataset_id",
+    "features",
     "n_splits",
     "purge_bars",
     "embargo_bars",

@@ -9,7 +9,7 @@ unit = wilder_14(tr), but at least 1e-6 c.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -192,3 +192,14 @@ FEATURES: Mapping[str, Feature] = MappingProxyType(
     {row[0]: Feature(row[0], family, *row[1:]) for family, rows in _TABLE.items() for row in rows}
 )
 """Features by name, in the order of the columns that `compute` makes; those of a family stand together."""
+
+
+def families(names: Iterable[str] | None = None) -> tuple[str, ...]:
+    """The families that hold one of these features, or all of them, in catalogue order."""
+    wanted = FEATURES if names is None else set(names)
+    return tuple(dict.fromkeys(feature.family for name, feature in FEATURES.items() if name in wanted))
+
+
+def members(family: str) -> tuple[str, ...]:
+    """The features of a family, in catalogue order."""
+    return tuple(name for name, feature in FEATURES.items() if feature.family == family)

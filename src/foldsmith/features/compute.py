@@ -1,36 +1,56 @@
-"""All features of the catalogue from one table of bars."""
+"""Features of the catalogue from one table of bars."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foldsmith.features.catalogue import FEATURES
+from foldsmith.errors import SettingError
+from foldsmith.features.catalogue import FEATURES, families, members
 
 Table = npt.NDArray[np.float32]
 
 
-def compute(bars: pl.DataFrame, slot_seconds: int = 1) -> pl.DataFrame:
-    """Every feature of every bar: `datetime` and one Float32 column per name in FEATURES, in that order.
+def compute(bars: pl.DataFrame, slot_seconds: int = 1, names: Sequence[str] | None = None) -> pl.DataFrame:
+    """Features of every bar: `datetime` and one Float32 column per name, in the order of FEATURES.
 
     bars : resampled bars that keep `contracts.BARS`, n rows. slot_seconds : seconds of the day that count as one time
-    of day to the family `seasonal`: 1 where bars open at the same seconds each day, more where they do not.
+    of day to the family `seasonal`: 1 where bars open at the same seconds each day, more where they do not. names :
+    the features to make, all of the catalogue unless given; only families that hold one are computed, and a value
+    has the same bits whichever others are asked for. Raises SettingError for a name that FEATURES lacks.
 
     Row t of the result uses rows <= t alone. It is NaN in a feature's warm-up and finite elsewhere; FEATURES says how
     long that is and what a feature does where its equation has no value. Only the families `seasonal` and `time` look
     over the edge of a block.
     """
-    out = np.full((len(FEATURES), bars.height), np.nan, np.float32)
-    if bars.height:
-        _fill(bars, slot_seconds, out)
-    columns = {name: pl.Series(out[row]) for row, name in enumerate(FEATURES)}
-    return pl.DataFrame({"datetime": bars["datetime"], **columns})
+    strange = next((name for name in names or () if name not in FEATURES), None)
+    if strange is not None:
+        raise SettingError(f"feature {strange!r:.60} is not in the catalogue; see `foldsmith features list`.")
+    wanted = set(FEATURES if names is None else names)
+    rows = {family: _empty(family, bars.height) for family in families(wanted)}
+    if bars.height and rows:
+        _fill(bars, slot_seconds, rows)
+    made = {
+        name: row
+        for family, table in rows.items()
+        for name, row in zip(members(family), table, strict=True)
+        if name in wanted
+    }
+    return pl.DataFrame(
+        {"datetime": bars["datetime"], **{name: pl.Series(row) for name, row in made.items()}}
+    )
 
 
-def _fill(bars: pl.DataFrame, slot_seconds: int, out: Table) -> None:
+def _empty(family: str, height: int) -> Table:
+    return np.full((len(members(family)), height), np.nan, np.float32)
+
+
+def _fill(bars: pl.DataFrame, slot_seconds: int, rows: dict[str, Table]) -> None:
+    """Fill the table of each family that is there, its rows in catalogue order."""
     # Compiled code comes with a second of import, so only where there is work for it.
     from foldsmith.features.clock import clock, new_york_seconds
     from foldsmith.features.momentum import momentum
@@ -50,23 +70,20 @@ def _fill(bars: pl.DataFrame, slot_seconds: int, out: Table) -> None:
     block = bars["block"].to_numpy()
     starts = _frozen(np.r_[0, np.flatnonzero(np.diff(block)) + 1, len(block)].astype(np.int64))
     seconds = _frozen(new_york_seconds(opens))
-    rows = _rows(out)
-    price(prices, logs, session, starts, rows["price"])
-    momentum(prices, logs, starts, rows["momentum"])
-    volatility(prices, logs, starts, rows["volatility"])
-    trend(prices, logs, starts, rows["trend"])
-    volume(prices, logs, volumes, log_volume, session, starts, rows["volume"])
-    seasonal(volumes, _frozen(seconds // slot_seconds), rows["seasonal"])
-    clock(opens, closes, session, seconds, rows["time"])
-
-
-def _rows(out: Table) -> dict[str, Table]:
-    """The part of the table that belongs to each family; the catalogue keeps a family's features together."""
-    families = [feature.family for feature in FEATURES.values()]
-    return {
-        family: out[families.index(family) : families.index(family) + families.count(family)]
-        for family in dict.fromkeys(families)
-    }
+    if "price" in rows:
+        price(prices, logs, session, starts, rows["price"])
+    if "momentum" in rows:
+        momentum(prices, logs, starts, rows["momentum"])
+    if "volatility" in rows:
+        volatility(prices, logs, starts, rows["volatility"])
+    if "trend" in rows:
+        trend(prices, logs, starts, rows["trend"])
+    if "volume" in rows:
+        volume(prices, logs, volumes, log_volume, session, starts, rows["volume"])
+    if "seasonal" in rows:
+        seasonal(volumes, _frozen(seconds // slot_seconds), rows["seasonal"])
+    if "time" in rows:
+        clock(opens, closes, session, seconds, rows["time"])
 
 
 def _frozen(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

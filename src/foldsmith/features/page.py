@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from foldsmith.features.catalogue import FEATURES
+from foldsmith.features.sets import DEFAULT_SET, EVERYTHING, SETS, resolve
 
+_SETS = "\n".join(
+    f"| `{name}` | {', '.join(words)} | {len(resolve([name]))} |" for name, words in SETS.items()
+)
 _HEAD = f"""# Features
 
 Made from the catalogue by `python -m foldsmith.features.page > docs/features.md`; change it there.
@@ -24,6 +28,16 @@ it. None has a unit of price, so each carries over from one price level to anoth
   min(l, c[-1]). tp = (h + l + c) / 3. x[-k]: x of k bars before. sum_N, mean_N, sd_N (over N), max_N,
   min_N: over the last N bars, this one included. ema_N: exponential mean of weight 2 / (N + 1); wilder_N:
   of weight 1 / N; each begins as the mean of its first N values. unit = wilder_14(tr), at least 1e-6 c.
+
+## Sets
+
+A dataset holds the set `{DEFAULT_SET}` unless `--features` names others; [feature_sets.md](feature_sets.md)
+says how, and how a workspace adds its own. Each family below is a set by its name, and `{EVERYTHING}` is every
+feature.
+
+| set | holds | features |
+|---|---|--:|
+{_SETS}
 """
 
 

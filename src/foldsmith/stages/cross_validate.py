@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def cross_validate(
             workers=workers,
             say=say,
             recorder=run.recorder(dataset.manifest.content),
+            features=settings.features,
         )
         for crossed in found.values():
             _write_horizon(run, crossed, tables[crossed.horizon], dataset, settings)
@@ -76,12 +77,19 @@ def kept_settings(folder: Path, run_id: str) -> tuple[str, str, CrossValidateSet
     kept = publish.kept_settings(folder, run_id)
     try:
         validation = ValidationSettings(**kept["validation"])
-        settings = CrossValidateSettings(tuple(kept["models"]), tuple(kept["horizons"]), validation)
+        settings = CrossValidateSettings(
+            tuple(kept["models"]), tuple(kept["horizons"]), validation, features_by_model(kept)
+        )
         return str(kept["dataset"]), str(kept["content"]), settings
-    except (KeyError, TypeError, SettingError) as error:
+    except (KeyError, TypeError, AttributeError, SettingError) as error:
         raise DataError(
             f"what run {run_id} was begun with cannot be read ({error}); start a new run."
         ) from error
+
+
+def features_by_model(known: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """What each model sees, as kept settings or a manifest's parameters say it; nothing where none was chosen."""
+    return {str(model): tuple(names) for model, names in known.get("features", {}).items()}
 
 
 def oof_metadata(dataset: Run, crossed: CrossValidated, settings: CrossValidateSettings) -> dict[str, Any]:

@@ -6,6 +6,7 @@ model/ model.json  recipe.json  FILES  base/{name}/ an ensemble, whole: its base
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from foldsmith.dataset import columns
 from foldsmith.ensembles.base import Ensemble
 from foldsmith.ensembles.catalogue import ENSEMBLES, load_ensemble
 from foldsmith.errors import DataError, MissingError
@@ -27,33 +29,54 @@ RECIPE = "recipe.json"
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A fitted model as bytes: its catalogue name, parameters, files, and base models if it is an ensemble."""
+    """A fitted model as bytes: its catalogue name, parameters, files, and base models if it is an ensemble.
+
+    features : those it sees, in the order of its columns; None for all that the recipe names, in that order.
+    """
 
     name: str
     params: dict[str, Any]
     files: dict[str, bytes]
     bases: dict[str, StoredModel] = field(default_factory=dict)
+    features: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model ready to predict: one classifier, or base classifiers and the ensemble over them."""
+    """A model ready to predict: one classifier, or base classifiers and the ensemble over them.
+
+    features : what each base model sees, by its name; one that is not there sees all that the recipe names.
+    """
 
     name: str
     bases: dict[str, Classifier]
     ensemble: Ensemble | None
+    features: dict[str, tuple[str, ...]]
 
-    def base_probabilities(self, X: npt.NDArray[np.float32]) -> Probabilities:
-        """float32 (n, 3 m): probabilities of each base model side by side, in the order they were trained."""
-        return np.hstack([predict(model, X) for model in self.bases.values()])
+    def needed(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Those of the recipe's features that a base model sees."""
+        seen = {name for base in self.bases for name in self.features.get(base, names)}
+        return tuple(name for name in names if name in seen)
+
+    def base_probabilities(self, X: npt.NDArray[np.float32], names: Sequence[str]) -> Probabilities:
+        """float32 (n, 3 m): probabilities of each base model side by side, in the order they were trained.
+
+        X : float32 (n, p), its columns named `names`; each base model is given the columns that it was fitted on.
+        """
+        return np.hstack(
+            [
+                predict(model, columns(X, names, self.features[base]) if base in self.features else X)
+                for base, model in self.bases.items()
+            ]
+        )
 
     def combine(self, P: Probabilities) -> Probabilities:
         """float32 (n, 3) from base probabilities."""
         return P if self.ensemble is None else predict(self.ensemble, P)
 
-    def predict_proba(self, X: npt.NDArray[np.float32]) -> Probabilities:
-        """float32 (n, 3), class order -1, 0, 1."""
-        return self.combine(self.base_probabilities(X))
+    def predict_proba(self, X: npt.NDArray[np.float32], names: Sequence[str]) -> Probabilities:
+        """float32 (n, 3), class order -1, 0, 1; the columns of X are named `names`."""
+        return self.combine(self.base_probabilities(X, names))
 
 
 def loadable_files(fitted: Classifier | Ensemble) -> dict[str, bytes]:
@@ -75,6 +98,7 @@ def write_model(folder: Path, model: StoredModel) -> None:
             "params": model.params,
             "files": sorted(model.files),
             "bases": list(model.bases),
+            **({} if model.features is None else {"features": list(model.features)}),
         },
     )
     for base in model.bases.values():
@@ -91,6 +115,7 @@ def read_model(run: Run, folder: str) -> StoredModel:
     try:
         name, params = str(described["name"]), dict(described["params"])
         files, bases = list(map(str, described["files"])), list(map(str, described["bases"]))
+        features = tuple(map(str, described["features"])) if "features" in described else None
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{path / DESCRIPTION} does not describe a model ({error}); train it again."
@@ -107,12 +132,14 @@ def read_model(run: Run, folder: str) -> StoredModel:
         params,
         {file: (path / file).read_bytes() for file in files},
         {base: read_model(run, f"{folder}/base/{base}") for base in bases},
+        features,
     )
 
 
 def revive(model: StoredModel) -> Predictor:
     """Turn stored bytes into a model that predicts."""
-    if not model.bases:
-        return Predictor(model.name, {model.name: load_model(model.name, model.files)}, None)
-    bases = {base.name: load_model(base.name, base.files) for base in model.bases.values()}
-    return Predictor(model.name, bases, load_ensemble(model.name, model.files))
+    parts = list(model.bases.values()) or [model]
+    bases = {base.name: load_model(base.name, base.files) for base in parts}
+    features = {base.name: base.features for base in parts if base.features is not None}
+    ensemble = load_ensemble(model.name, model.files) if model.bases else None
+    return Predictor(model.name, bases, ensemble, features)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ from foldsmith.validation.cross_validate import (
 from foldsmith.validation.tune import COMPLETE, Trial
 
 Say = Callable[[str], None]
+Features = Mapping[str, tuple[str, ...]]
+Seen = tuple[int, tuple[str, ...] | None]
+"""A horizon and a choice of features, None for all."""
 WHOLE = "whole"
 """Name of the tuning study over the whole training segment."""
 
@@ -137,18 +141,30 @@ def run_folds(
     workers: int,
     say: Say,
     recorder: TrialRecorder,
+    features: Features = MappingProxyType({}),
 ) -> dict[int, CrossValidated]:
-    """Fit every fold, then every refit, and put the pieces together, horizon by horizon."""
+    """Fit every fold, then every refit, and put the pieces together, horizon by horizon.
+
+    features : what a model sees, for those that do not see all of the dataset; rows and folds are the same for all.
+    """
     training = {h: table.data.take(table.segments.training) for h, table in tables.items()}
     folds = {h: _folds(training[h], tables[h].separation, settings.n_splits) for h in tables}
-    units = _fold_units(tables, training, folds, models, settings, store, recorder)
+    seen = _seen(training, features)
+    units = _fold_units(tables, seen, folds, models, settings, store, recorder, features)
     progress = _Progress(say, len(units) + len(models) * len(tables))
     fitted = run_units(units, store, workers=workers, done=progress.fold)
-    refits = _refit_units(tables, training, models, settings, fitted)
+    refits = _refit_units(tables, seen, models, settings, fitted, features)
     refitted = run_units(refits, store, workers=workers, done=progress.refit)
     return {
-        h: _assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, refitted)
+        h: _assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, refitted, features)
         for h in tables
+    }
+
+
+def _seen(training: Mapping[int, Dataset], features: Features) -> dict[Seen, Dataset]:
+    """Training rows of each horizon and choice of features, so that models of one choice share their memory."""
+    return {
+        (h, names): data.select(names) for h, data in training.items() for names in {None, *features.values()}
     }
 
 
@@ -159,26 +175,28 @@ def _folds(data: Dataset, separation: Separation, n_splits: int) -> list[tuple[R
 
 def _fold_units(
     tables: Mapping[int, HorizonTable],
-    training: Mapping[int, Dataset],
+    seen: Mapping[Seen, Dataset],
     folds: Mapping[int, list[tuple[Rows, Rows]]],
     models: Sequence[str],
     settings: ValidationSettings,
     store: UnitStore,
     recorder: TrialRecorder,
+    features: Features,
 ) -> list[Unit]:
     units = []
     for h, table in tables.items():
         parts: list[tuple[int | str, Rows, Rows | None]] = [(k, *fold) for k, fold in enumerate(folds[h])]
         if settings.tune:
             # The refit's own study; longest first, so that no process is left waiting for it at the end.
-            parts.insert(0, (WHOLE, np.arange(len(training[h]), dtype=np.int64), None))
+            parts.insert(0, (WHOLE, np.arange(len(seen[h, None]), dtype=np.int64), None))
         for model in models:
+            entering = recorder.seeing(features.get(model))
             for fold, train, test in parts:
                 arguments = {
                     "model": model,
                     "horizon": h,
                     "fold": fold,
-                    "data": training[h],
+                    "data": seen[h, features.get(model)],
                     "train": train,
                     "test": test,
                     "separation": table.separation,
@@ -186,28 +204,29 @@ def _fold_units(
                     "n_trials": settings.n_trials if settings.tune else 0,
                 }
                 key = fold_key(model, h, fold)
-                arguments["log"] = StudyLog(store.folder / f"{key}.trials", recorder, model, h, fold)
+                arguments["log"] = StudyLog(store.folder / f"{key}.trials", entering, model, h, fold)
                 units.append(Unit(key, fit_unit, arguments))
     return units
 
 
 def _refit_units(
     tables: Mapping[int, HorizonTable],
-    training: Mapping[int, Dataset],
+    seen: Mapping[Seen, Dataset],
     models: Sequence[str],
     settings: ValidationSettings,
     fitted: Mapping[str, Result],
+    features: Features,
 ) -> list[Unit]:
     units = []
     for h, table in tables.items():
-        validation_X = table.data.X[table.segments.validation]
+        validation = table.data.take(table.segments.validation)
         for model in models:
             params, iterations = refit_settings(model, h, settings, fitted)
             arguments = {
                 "model": model,
                 "horizon": h,
-                "data": training[h],
-                "validation_X": validation_X,
+                "data": seen[h, features.get(model)],
+                "validation_X": validation.select(features.get(model)).X,
                 "separation": table.separation,
                 "settings": settings,
                 "params": params,
@@ -241,6 +260,7 @@ def _assemble(
     settings: ValidationSettings,
     fitted: Mapping[str, Result],
     refitted: Mapping[str, Result],
+    features: Features,
 ) -> CrossValidated:
     """Join the units of one horizon into tables, models and scores."""
     h, closes = table.horizon, table.separation.bars
@@ -264,7 +284,7 @@ def _assemble(
     bases = {}
     for model in models:
         made = refitted[f"{model}_h{h}_refit"]
-        bases[model] = StoredModel(model, made.record["params"], made.files)
+        bases[model] = StoredModel(model, made.record["params"], made.files, features=features.get(model))
     order = list(oof_contract(models).columns)
     oof = oof.select(order)
     validation = validation.select([name for name in order if name != "fold"])

@@ -41,7 +41,8 @@ def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int) -> Plan
     for table in tables.values():
         training = table.data.take(table.segments.training)
         for model in settings.models:
-            seconds += per_model * _seconds(model, training, table.separation, validation.seed)
+            seen = training.select(settings.features.get(model))
+            seconds += per_model * _seconds(model, seen, table.separation, validation.seed)
         rows = len(training) * (validation.n_splits - 1) / validation.n_splits
         largest = max(largest, rows * training.X.shape[1] * 4 * COPIES)
     shared = sum(table.data.X.nbytes for table in tables.values())

@@ -10,21 +10,29 @@ import polars as pl
 
 from foldsmith.evaluation.metrics import most_probable_signal
 from foldsmith.market.readers import read_bars
-from foldsmith.runs.store import Run
+from foldsmith.runs.store import Run, Workspace
+from foldsmith.stages.features_file import load_as_recorded
 from foldsmith.stages.horizon import feature_matrix
 from foldsmith.stages.model_store import RECIPE, read_model, revive
 from foldsmith.stages.prepare import bar_features, market_bars
 from foldsmith.stages.recipe import Recipe
 
 
-def predict_bars(model: Run, bars: Path, file_format: str | None = None) -> pl.DataFrame:
-    """One row for each bar whose features are all known: datetime (decision time, UTC), probabilities, signal.
+def predict_bars(
+    workspace: Workspace, model: Run, bars: Path, file_format: str | None = None
+) -> pl.DataFrame:
+    """One row for each bar whose features are known: datetime (decision time, UTC), probabilities, signal.
 
-    The bars are read, cleaned, sampled and turned into features by the model's own recipe, so that each row
-    equals, to the bit, what an evaluation of the same bars scored. A last bar that is not over yet is left out.
+    The bars are read, cleaned, sampled and turned into features by the model's own recipe, so that each row equals, to
+    the bit, what an evaluation of the same bars scored. Of the recipe's features those are made that the model, or a
+    base model of it, sees; one that a user wrote by the file in `workspace`, which must be the one that the model was
+    made with. A last bar that is not over yet is left out.
     """
     model.verify([f"model/{RECIPE}"])
     recipe = Recipe.read(model.path / "model" / RECIPE)
+    predictor = revive(read_model(model, "model"))
+    names = predictor.needed(recipe.features)
+    own = load_as_recorded(workspace, [each for each in recipe.own_features if each.name in names])
     raw = read_bars(
         bars,
         file_format=file_format,
@@ -33,9 +41,9 @@ def predict_bars(model: Run, bars: Path, file_format: str | None = None) -> pl.D
         symbol=recipe.symbol,
     )
     market = market_bars(raw.frame, recipe.instrument, recipe.bars, rules=recipe.rules, roll=recipe.roll)
-    matrix = feature_matrix(bar_features(market), recipe.features)
+    matrix = feature_matrix(bar_features(market, names, own), names)
     rows = np.flatnonzero(np.isfinite(matrix).all(axis=1))
-    P = revive(read_model(model, "model")).predict_proba(matrix[rows])
+    P = predictor.predict_proba(matrix[rows], names)
     return pl.DataFrame(
         {
             "datetime": market.bars["close_time"][rows],

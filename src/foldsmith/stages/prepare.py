@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from foldsmith.contracts import BARS, LABELS
 from foldsmith.errors import DataError, MissingError
 from foldsmith.features import FEATURES
 from foldsmith.features import compute as compute_features
+from foldsmith.features.own import Loaded
 from foldsmith.intervals import Instants, as_instants
 from foldsmith.labels.barrier_tuning import choose_barriers
 from foldsmith.labels.triple_barrier import Barriers, triple_barrier, volatility
@@ -30,6 +31,7 @@ from foldsmith.market.sessions import Schedule, schedule
 from foldsmith.market.timeframe import Timeframe, parse_timeframe
 from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.splits import cut_instants
+from foldsmith.stages.features_file import chosen, load_named
 from foldsmith.stages.publish import Building, Provenance, publishing, raw_parent
 from foldsmith.stages.recipe import HorizonRecipe, Recipe
 from foldsmith.stages.tables import write_table
@@ -123,9 +125,11 @@ def market_bars(
     return MarketBars(base.select(list(BARS.columns)), timeframe, bars, first, stop, findings)
 
 
-def bar_features(market: MarketBars) -> pl.DataFrame:
-    """Every feature of every bar, `datetime` first."""
-    return compute_features(market.bars, market.timeframe.slot_seconds)
+def bar_features(market: MarketBars, names: Sequence[str], own: Sequence[Loaded] = ()) -> pl.DataFrame:
+    """Features of every bar by these names, `datetime` first; those that the user wrote come last."""
+    catalogued = [name for name in names if name in FEATURES]
+    made = compute_features(market.bars, market.timeframe.slot_seconds, catalogued)
+    return made.with_columns(each.compute(market.bars) for each in own)
 
 
 def clean_bars(
@@ -192,6 +196,8 @@ def prepare(
     path = raw_file(workspace, settings.symbol)
     before = _state(path)
     timeframe = parse_timeframe(settings.timeframe)
+    names = chosen(workspace, settings.features)
+    own = load_named(workspace, names)
     with publishing(workspace.datasets if folder is None else folder, "dataset", provenance) as run:
         raw = read_bars(
             path,
@@ -216,12 +222,14 @@ def prepare(
             say(line)
         write_table(market.base, run.path / "bars_1m.parquet", BARS)
         write_table(market.bars, run.path / "bars.parquet", BARS)
-        features = bar_features(market)
+        for each in own:
+            each.probe(market.bars)
+        features = bar_features(market, names, own)
         write_table(features, run.path / "features.parquet")
-        say(f"computed {len(FEATURES)} features on {market.bars.height:,} bars of {settings.timeframe}")
+        say(f"computed {len(names)} features on {market.bars.height:,} bars of {settings.timeframe}")
         cuts = cut_instants(market.closes, settings.ratios)
         made, label_counts = _write_labels(run.path, market, settings, instrument, cuts, say)
-        recipe = _recipe(settings, instrument, timeframe, raw, cuts, made)
+        recipe = _recipe(settings, instrument, timeframe, raw, cuts, made, names, own)
         recipe.write(run.path / "recipe.json")
         write_json(
             run.path / "findings.json",
@@ -230,7 +238,7 @@ def prepare(
         parent = raw_parent(path)
         if _state(path) != before:
             raise DataError(f"{path} was changed while it was read; run again when it is whole.")
-        _record_labels(run, parent.content, settings.timeframe, made)
+        _record_labels(run, parent.content, recipe)
         return run.publish(
             parameters=parameters(settings),
             parents=[parent],
@@ -246,11 +254,11 @@ def prepare(
         )
 
 
-def _record_labels(run: Building, raw: str, timeframe: str, made: Mapping[int, HorizonRecipe]) -> None:
+def _record_labels(run: Building, raw: str, recipe: Recipe) -> None:
     """A way to label these raw bars is a thing tried on them, whatever is made of it later."""
     recorder = run.recorder(raw)
-    for horizon, labels in made.items():
-        tried = {"timeframe": timeframe, "features": len(FEATURES), **asdict(labels)}
+    for horizon, labels in recipe.horizons.items():
+        tried = {"timeframe": recipe.timeframe, "features": len(recipe.features), **asdict(labels)}
         recorder.record(LABELLING, horizon, "dataset", [Trial(0, tried, None, COMPLETE)])
 
 
@@ -315,6 +323,8 @@ def _recipe(
     raw: RawBars,
     cuts: tuple[int, int],
     made: dict[int, HorizonRecipe],
+    names: tuple[str, ...],
+    own: Sequence[Loaded],
 ) -> Recipe:
     return Recipe(
         symbol=settings.symbol,
@@ -325,7 +335,8 @@ def _recipe(
         timeframe=settings.timeframe,
         bar_microseconds=timeframe.microseconds,
         volatility_window=VOLATILITY_WINDOW,
-        features=tuple(FEATURES),
+        features=names,
+        own_features=tuple(each.feature for each in own),
         cuts=cuts,
         horizons=made,
         roll=RollRule(settings.roll, settings.roll_days),

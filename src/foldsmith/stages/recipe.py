@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foldsmith.errors import DataError
+from foldsmith.features.own import OwnFeature
 from foldsmith.labels.triple_barrier import Barriers
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
@@ -31,6 +32,7 @@ class Recipe:
     `cuts` are the instants (microseconds UTC) after which validation and test begin; `bar_microseconds` is the
     length of a bar, None where a sum closes it; `rules` are those of cleaning that do otherwise than by themselves;
     `roll` says which contract is the front. `simulation` is the simulated market's settings, None for a real one.
+    `own_features` are those of `features` that the user wrote, with the hashes of their files.
     """
 
     symbol: str
@@ -46,6 +48,7 @@ class Recipe:
     horizons: dict[int, HorizonRecipe]
     roll: RollRule = DEFAULT_ROLL
     simulation: str | None = None
+    own_features: tuple[OwnFeature, ...] = ()
 
     @property
     def bars(self) -> Timeframe:
@@ -65,6 +68,8 @@ class Recipe:
         """Store as canonical JSON."""
         content = asdict(self)
         content["horizons"] = {str(h): content["horizons"][h] for h in self.horizons}
+        if not self.own_features:
+            del content["own_features"]
         write_json(path, content)
 
     @classmethod
@@ -72,6 +77,7 @@ class Recipe:
         """Read what `write` wrote; DataError names what does not fit."""
         content: dict[str, Any] = read_json(path)
         try:
+            content.setdefault("own_features", [])
             if set(content) != {field.name for field in fields(cls)}:
                 raise KeyError(", ".join(set(content) ^ {field.name for field in fields(cls)}))
             horizons = {
@@ -94,6 +100,7 @@ class Recipe:
                     "cuts": cuts,
                     "horizons": horizons,
                     "roll": RollRule(**content["roll"]),
+                    "own_features": tuple(OwnFeature(**feature) for feature in content["own_features"]),
                 }
             )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:

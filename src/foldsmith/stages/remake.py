@@ -11,16 +11,19 @@ from typing import Any
 
 from foldsmith.config import CrossValidateSettings, PrepareSettings, ValidationSettings
 from foldsmith.errors import DataError, IntegrityError, MissingError
+from foldsmith.features import FEATURES
+from foldsmith.features.sets import resolve, set_names, shortest
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.lineage import SAME, Link, trace
 from foldsmith.runs.manifest import Manifest, counts_as_content
 from foldsmith.runs.registry import KINDS
 from foldsmith.runs.store import Run, Workspace
-from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.cross_validate import cross_validate, features_by_model
 from foldsmith.stages.evaluate import evaluate
 from foldsmith.stages.horizon import load_recipe
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
+from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.train import train_base, train_fresh, train_stored
 
 Say = Callable[[str], None]
@@ -131,7 +134,7 @@ class _Remaking:
             if before.manifest.kind == "dataset":
                 return prepare(
                     self.source,
-                    _prepare_settings(known),
+                    _prepare_settings(known, load_recipe(before)),
                     load_recipe(before).instrument,
                     self.provenance,
                     self.say,
@@ -140,7 +143,7 @@ class _Remaking:
             if before.manifest.kind == "cv":
                 return cross_validate(
                     parents["dataset"],
-                    _cv_settings(known["models"], known["horizons"], known["validation"]),
+                    _cv_settings(known, known["models"], known["horizons"], known["validation"]),
                     self.provenance,
                     self.say,
                     folder=self.target.stacking,
@@ -151,7 +154,7 @@ class _Remaking:
             if before.manifest.kind == "model":
                 return self._model(known, parents, where)
             return self._evaluation(before, known, parents["model"], where)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"the manifest of run {before.id} does not say how it was made ({error}); make a new one."
             ) from error
@@ -174,7 +177,7 @@ class _Remaking:
         if "base_models" in known:
             return train_fresh(
                 parents["dataset"],
-                _cv_settings(known["base_models"], [horizon], validation),
+                _cv_settings(known, known["base_models"], [horizon], validation),
                 name,
                 known["meta_learner"],
                 self.provenance,
@@ -192,6 +195,7 @@ class _Remaking:
             self.say,
             folder=self.target.runs,
             threads=self.workers,
+            features=tuple(known["features"]) if "features" in known else None,
         )
 
     def _evaluation(self, before: Run, known: Mapping[str, Any], model: Run, where: Workspace) -> Run:
@@ -227,8 +231,13 @@ def _check_unchanged(links: Sequence[Link], run: Run, first: str) -> None:
             )
 
 
-def _prepare_settings(known: Mapping[str, Any]) -> PrepareSettings:
+def _prepare_settings(known: Mapping[str, Any], recipe: Recipe) -> PrepareSettings:
     values = dict(known)
+    # By feature, if the names of sets stand for others now, or had none in the manifest yet.
+    words = tuple(values.get("features", ()))
+    builtin = all(word in FEATURES or word in set_names() for word in words)
+    same = bool(words) and builtin and resolve(words) == recipe.features
+    values["features"] = words if same else shortest(recipe.features)
     for name in ("start", "end"):
         values[name] = None if values[name] is None else datetime.fromisoformat(values[name])
     for name in ("horizons", "ratios"):
@@ -237,6 +246,8 @@ def _prepare_settings(known: Mapping[str, Any]) -> PrepareSettings:
 
 
 def _cv_settings(
-    models: Sequence[str], horizons: Sequence[int], validation: Mapping[str, Any]
+    known: Mapping[str, Any], models: Sequence[str], horizons: Sequence[int], validation: Mapping[str, Any]
 ) -> CrossValidateSettings:
-    return CrossValidateSettings(tuple(models), tuple(horizons), ValidationSettings(**validation))
+    return CrossValidateSettings(
+        tuple(models), tuple(horizons), ValidationSettings(**validation), features_by_model(known)
+    )

@@ -71,15 +71,18 @@ def train_base(
     *,
     folder: Path,
     threads: int,
+    features: tuple[str, ...] | None = None,
 ) -> Run:
     """Fit one base model on the whole training segment, score it on validation, and publish it.
 
-    One fit at a time, so it may have all cores (`threads`); its bytes do not depend on them.
+    One fit at a time, so it may have all cores (`threads`); its bytes do not depend on them. features : what the model
+    sees, None for all of the dataset.
     """
     table = load_horizons(dataset, (horizon,), settings)[horizon]
-    training = table.data.take(table.segments.training)
+    data = table.data.select(features)
+    training = data.take(table.segments.training)
     with publishing(folder, "model", provenance, prefix=f"{model}_h{horizon}_") as run:
-        recorder = run.recorder(dataset.manifest.content)
+        recorder = run.recorder(dataset.manifest.content).seeing(features)
         everything = np.arange(len(training), dtype=np.int64)
         say(f"training {model} on {len(training):,} rows of horizon {horizon}")
         fit = fit_fold(
@@ -109,8 +112,8 @@ def train_base(
             seed=derived_seed(settings.seed, model, horizon, "refit"),
             threads=threads,
         )
-        stored = StoredModel(model, fitted.get_params(), loadable_files(fitted))
-        held = table.data.take(table.segments.validation)
+        stored = StoredModel(model, fitted.get_params(), loadable_files(fitted), features=features)
+        held = data.take(table.segments.validation)
         probabilities = predict(fitted, held.X)
         rate = np.array(class_shares(training.y))
         metrics = {
@@ -121,7 +124,13 @@ def train_base(
         }
         _write_run(run, stored, table.recipe, held, probabilities, metrics)
         return run.publish(
-            parameters={"model": model, "horizon": horizon, "params": params, **parameters(settings)},
+            parameters={
+                "model": model,
+                "horizon": horizon,
+                "params": params,
+                **({} if features is None else {"features": list(features)}),
+                **parameters(settings),
+            },
             parents=[run_parent(dataset)],
             seed=settings.seed,
             extra={"symbol": table.recipe.symbol, "model": model, "horizon": horizon},
@@ -197,6 +206,7 @@ def fresh_inputs(
         workers=workers,
         say=say,
         recorder=run.recorder(fingerprint),
+        features=cv.features,
     )[table.horizon]
     return EnsembleInputs(
         horizon=table.horizon,
@@ -304,6 +314,9 @@ def _finish(
     parents: list[Parent],
 ) -> Run:
     trained = fit_ensemble(inputs, name, meta_learner)
+    features = {
+        model: list(base.features) for model, base in inputs.bases.items() if base.features is not None
+    }
     held = _events(inputs.validation)
     _write_run(run, trained.stored, recipe, held, trained.validation, trained.metrics)
     scored_rows = _events(inputs.oof).take(trained.oof_rows)
@@ -318,6 +331,7 @@ def _finish(
             "horizon": inputs.horizon,
             "meta_learner": meta_learner,
             "base_models": list(inputs.models),
+            **({"features": features} if features else {}),
             **parameters(inputs.settings),
         },
         parents=parents,

@@ -10,26 +10,45 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from foldsmith.features.sets import shortest
 from foldsmith.runs.ledger import Ledger
 from foldsmith.validation.tune import Trial
 
 
 @dataclass(frozen=True)
 class TrialRecorder:
-    """Enters what a run tries on a dataset (its fingerprint); travels to worker processes."""
+    """Enters what a run tries on a dataset (its fingerprint); travels to worker processes.
+
+    features : what the tried model sees, where that is not all of the dataset: a choice, and entered with each trial.
+    """
 
     ledger: Ledger
     run_id: str
     fingerprint: str
+    features: tuple[str, ...] | None = None
+
+    def seeing(self, features: Sequence[str] | None) -> TrialRecorder:
+        """One for a model that sees these features, None for all."""
+        return replace(self, features=None if features is None else shortest(features))
 
     def record(self, model: str, horizon: int, fold: int | str, trials: Sequence[Trial]) -> None:
         """Enter trials of one fold, all or none."""
         about = {"run_id": self.run_id, "fingerprint": self.fingerprint, "model": model}
+        seen = {} if self.features is None else {"features": list(self.features)}
         self.ledger.record_trials(
-            [{**about, "horizon": horizon, "fold": fold, **asdict(trial)} for trial in trials]
+            [
+                {
+                    **about,
+                    "horizon": horizon,
+                    "fold": fold,
+                    **asdict(trial),
+                    "params": {**trial.params, **seen},
+                }
+                for trial in trials
+            ]
         )
 
 
