@@ -32,11 +32,16 @@ def compute(bars: pl.DataFrame, slot_seconds: int = 1) -> pl.DataFrame:
 
 def _fill(bars: pl.DataFrame, slot_seconds: int, out: Table) -> None:
     # Compiled code comes with a second of import, so only where there is work for it.
+    from foldsmith.features.average import average
     from foldsmith.features.clock import clock, new_york_seconds
+    from foldsmith.features.flow import flow
     from foldsmith.features.momentum import momentum
+    from foldsmith.features.oscillator import oscillator
     from foldsmith.features.price import price
     from foldsmith.features.seasonal import seasonal
+    from foldsmith.features.timeframe import timeframe
     from foldsmith.features.trend import trend
+    from foldsmith.features.variation import variation
     from foldsmith.features.volatility import volatility
     from foldsmith.features.volume import volume
 
@@ -58,6 +63,12 @@ def _fill(bars: pl.DataFrame, slot_seconds: int, out: Table) -> None:
     volume(prices, logs, volumes, log_volume, session, starts, rows["volume"])
     seasonal(volumes, _frozen(seconds // slot_seconds), rows["seasonal"])
     clock(opens, closes, session, seconds, rows["time"])
+    average(prices, volumes, starts, rows["average"])
+    oscillator(prices, logs, starts, rows["oscillator"])
+    variation(prices, logs, starts, rows["variation"])
+    flow(prices, logs, volumes, session, starts, rows["flow"])
+    instants = (_frozen(opens), _frozen(closes))
+    timeframe(prices, logs, *instants, session, seconds, starts, rows["timeframe"])
 
 
 def _rows(out: Table) -> dict[str, Table]:
