@@ -21,24 +21,32 @@ NAMES = [name for name, feature in FEATURES.items() if feature.memory == "timefr
 NEW_YORK = ZoneInfo("America/New_York")
 
 
-def evening(day: date) -> datetime:
-    """18:00 in New York of the day before, when the session of `day` begins."""
-    return datetime(day.year, day.month, day.day, 18, tzinfo=NEW_YORK).astimezone(UTC) - timedelta(days=1)
-
-
-def session_bars(days: list[date], minutes: float, length: int = 1380) -> pl.DataFrame:
-    """Bars of whole sessions of `length` minutes from 18:00 in New York, with some bars missing."""
-    opens = [
-        evening(day) + timedelta(minutes=minutes * k) for day in days for k in range(int(length / minutes))
-    ]
-    days = [day for day in days for _ in range(int(length / minutes))]
-    keep = np.random.default_rng(5).random(len(opens)) < 0.9
-    bars = make_bars(3, (len(opens),)).with_columns(
-        pl.Series("datetime", opens, dtype=pl.Datetime("us", "UTC")),
-        (pl.Series(opens, dtype=pl.Datetime("us", "UTC")) + timedelta(minutes=minutes)).alias("close_time"),
-        pl.Series("session", days),
+def timed(opens: list[datetime], minutes: int, sessions: list[date], seed: int = 3) -> pl.DataFrame:
+    """One block of bars that open then, of which a tenth is missing."""
+    times = pl.Series(opens, dtype=pl.Datetime("us", "UTC"))
+    bars = make_bars(seed, (len(opens),)).with_columns(
+        times.alias("datetime"),
+        (times + timedelta(minutes=minutes)).alias("close_time"),
+        pl.Series("session", sessions),
     )
-    return BARS.check(bars.filter(pl.Series(keep)))
+    return BARS.check(bars.filter(pl.Series(np.random.default_rng(seed).random(len(opens)) < 0.9)))
+
+
+def session_bars(days: list[date], minutes: int) -> pl.DataFrame:
+    """Sessions of 23 hours from 18:00 in New York of the day before, in winter."""
+    count = 1380 // minutes
+    begin = [datetime(day.year, day.month, day.day, 23, tzinfo=UTC) - timedelta(days=1) for day in days]
+    opens = [start + timedelta(minutes=minutes * k) for start in begin for k in range(count)]
+    return timed(opens, minutes, [day for day in days for _ in range(count)])
+
+
+def endless(start: datetime, minutes: int, count: int, seed: int = 3) -> pl.DataFrame:
+    """Bars of a market that never closes; its sessions change at 18:00 in New York."""
+    opens = [start + timedelta(minutes=minutes * k) for k in range(count)]
+    days = [
+        (opened.astimezone(NEW_YORK).replace(tzinfo=None) + timedelta(hours=6)).date() for opened in opens
+    ]
+    return timed(opens, minutes, days, seed)
 
 
 THREE_DAYS = [date(2024, 3, 6), date(2024, 3, 7), date(2024, 3, 8)]
@@ -55,7 +63,7 @@ def test_nothing_comes_from_the_future_at_any_minute() -> None:
 
 
 def test_a_longer_bar_is_seen_at_its_last_minute() -> None:
-    bars = session_bars(THREE_DAYS, 1).sort("datetime")
+    bars = session_bars(THREE_DAYS, 1)
     made = compute(bars)
     closes = bars["close_time"].dt.convert_time_zone("America/New_York")
     for length, minutes in (("15m", 15), ("1h", 60)):
@@ -93,23 +101,16 @@ def test_warm_up_counts_longer_bars() -> None:
             assert due <= closed_hours + 1e-9 <= due + (1.5 if due > 23 else 0.6), name
 
 
-@pytest.mark.parametrize("minutes", [1, 7, 15, 60, 240])
+@pytest.mark.parametrize("minutes", [1, 7, 15, 60, 240, 1440])
 def test_equal_to_the_twin_for_bars_of_any_length(minutes: int) -> None:
-    # Over the change of clocks on 10 March, in a market that never closes.
-    days = [date(2024, 3, 8) + timedelta(days=k) for k in range(4)] if minutes > 1 else [date(2024, 3, 10)]
-    bars = session_bars(days, minutes, 1440)
-    agrees(bars)
+    agrees(endless(datetime(2024, 3, 9, 20, tzinfo=UTC), minutes, min(5000 // minutes, 1000)))
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.integers(0, 1000), st.integers(0, 23), st.sampled_from([3, 5, 11]))
-def test_equal_to_the_twin_in_autumn(seed: int, hour: int, minutes: int) -> None:
-    bars = make_bars(seed, (250,), 250)
-    opens = datetime(2024, 11, 2, 20, tzinfo=UTC) + pl.int_range(250, eager=True) * timedelta(minutes=minutes)
-    start = opens.cast(pl.Datetime("us", "UTC")) + timedelta(minutes=37 * hour)
-    agrees(
-        bars.with_columns(start.alias("datetime"), (start + timedelta(minutes=minutes)).alias("close_time"))
-    )
+@given(st.integers(0, 1000), st.integers(0, 1440), st.sampled_from([3, 5, 11]), st.sampled_from([3, 11]))
+def test_equal_to_the_twin_where_clocks_change(seed: int, late: int, minutes: int, month: int) -> None:
+    start = datetime(2024, month, 9 if month == 3 else 2, tzinfo=UTC) + timedelta(minutes=late, seconds=17)
+    agrees(endless(start, minutes, 300, seed))
 
 
 def agrees(bars: pl.DataFrame) -> None:
@@ -123,7 +124,7 @@ def agrees(bars: pl.DataFrame) -> None:
 
 
 def test_bars_as_long_are_longer_bars_themselves() -> None:
-    bars = session_bars(THREE_DAYS, 60, 1380)
+    bars = session_bars(THREE_DAYS, 60)
     made = compute(bars)[14:]
     for name in ("distance_15m", "distance_1h"):
         assert (made[name] == 0).all()
