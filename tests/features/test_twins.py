@@ -51,6 +51,15 @@ TALIB = {
     "di_difference_14": lambda h, low, c, v: talib.PLUS_DI(h, low, c, 14) - talib.MINUS_DI(h, low, c, 14),
     "aroon_25": lambda h, low, c, v: talib.AROONOSC(h, low, 25),
     "mfi_14": lambda h, low, c, v: talib.MFI(h, low, c, v, 14),
+    "sma_distance_48": lambda h, low, c, v: (c - talib.SMA(c, 48)) / talib.ATR(h, low, c, 14),
+    "wma_distance_24": lambda h, low, c, v: (c - talib.WMA(c, 24)) / talib.ATR(h, low, c, 14),
+    "trima_distance_24": lambda h, low, c, v: (c - talib.TRIMA(c, 24)) / talib.ATR(h, low, c, 14),
+    "dema_distance_24": lambda h, low, c, v: (c - talib.DEMA(c, 24)) / talib.ATR(h, low, c, 14),
+    "tema_distance_12": lambda h, low, c, v: (c - talib.TEMA(c, 12)) / talib.ATR(h, low, c, 14),
+    "kama_distance_24": lambda h, low, c, v: (c - talib.KAMA(c, 24)) / talib.ATR(h, low, c, 14),
+    "trix_15": lambda h, low, c, v: talib.TRIX(c, 15),
+    "stochastic_rsi_14": lambda h, low, c, v: talib.STOCHRSI(c, 14, 14, 1)[0],
+    "bull_power_13": lambda h, low, c, v: (h - talib.EMA(c, 13)) / talib.ATR(h, low, c, 14),
 }
 
 

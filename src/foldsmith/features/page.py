@@ -23,11 +23,18 @@ it. None has a unit of price, so each carries over from one price level to anoth
   `recursive` one depends on the whole block so far, with weights that fade. A `session` one begins anew
   with the trading day. A `slot` one compares with earlier bars at the same time of day, in earlier blocks
   too, and is missing where that time has not been seen before. Bars that a sum closes open at any second:
-  theirs are compared by half hours.
+  theirs are compared by half hours. A `timeframe` one looks at longer bars.
+- **Longer bars.** One of 15m, 1h or 4h holds the bars of a block and session that open in one such stretch of
+  New York's clock, counted from 18:00; one of 1d holds a session. It is seen once it has closed: when a bar
+  closes at or after the end of the stretch, or at the first bar of the next longer bar (a session: only
+  so). The warm-up counts closed longer bars of the block, and 15 bars beside. Bars that are not shorter are
+  longer bars themselves: of hourly bars, `distance_1h` is always 0.
 - **Letters.** o, h, l, c, v: open, high, low, close, volume. r = ln(c / c[-1]). tr = max(h, c[-1]) -
   min(l, c[-1]). tp = (h + l + c) / 3. x[-k]: x of k bars before. sum_N, mean_N, sd_N (over N), max_N,
   min_N: over the last N bars, this one included. ema_N: exponential mean of weight 2 / (N + 1); wilder_N:
-  of weight 1 / N; each begins as the mean of its first N values. unit = wilder_14(tr), at least 1e-6 c.
+  of weight 1 / N; each begins as the mean of its first N values. wma_N: weights N to 1, the newest the
+  heaviest. unit = wilder_14(tr), at least 1e-6 c. O, H, L, C: of the last closed longer bar; there [-k] and
+  sum_N count longer bars.
 
 ## Sets
 
