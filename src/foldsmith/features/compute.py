@@ -33,12 +33,16 @@ def compute(bars: pl.DataFrame, slot_seconds: int = 1) -> pl.DataFrame:
 def _fill(bars: pl.DataFrame, slot_seconds: int, out: Table) -> None:
     # Compiled code comes with a second of import, so only where there is work for it.
     from foldsmith.features.clock import clock, new_york_seconds
+    from foldsmith.features.memory import memory
+    from foldsmith.features.microstructure import microstructure
     from foldsmith.features.momentum import momentum
     from foldsmith.features.price import price
+    from foldsmith.features.regime import regime
     from foldsmith.features.seasonal import seasonal
     from foldsmith.features.trend import trend
     from foldsmith.features.volatility import volatility
     from foldsmith.features.volume import volume
+    from foldsmith.features.wavelet import wavelet
 
     prices = tuple(_frozen(bars[name].to_numpy()) for name in ("open", "high", "low", "close"))
     # By numpy's vector loop: several times as fast as one at a time in the kernels.
@@ -58,6 +62,10 @@ def _fill(bars: pl.DataFrame, slot_seconds: int, out: Table) -> None:
     volume(prices, logs, volumes, log_volume, session, starts, rows["volume"])
     seasonal(volumes, _frozen(seconds // slot_seconds), rows["seasonal"])
     clock(opens, closes, session, seconds, rows["time"])
+    microstructure(prices, logs, volumes, starts, rows["microstructure"])
+    memory(prices, logs, starts, rows["memory"])
+    wavelet(logs, starts, rows["wavelet"])
+    regime(prices, logs, volumes, starts, rows["regime"])
 
 
 def _rows(out: Table) -> dict[str, Table]:
