@@ -29,6 +29,10 @@ def of_block(part: pl.DataFrame) -> dict[str, list[float]]:
     # These are built on the parts below.
     from tests.oracles.features_average import average, oscillator
     from tests.oracles.features_flow import flow, variation
+
+    # They take what they share from here.
+    from tests.oracles.features_memory import memory, regime, wavelet
+    from tests.oracles.features_microstructure import microstructure
     from tests.oracles.features_timeframe import timeframe
 
     bars: Bars = {name: part[name].to_numpy() for name in ("open", "high", "low", "close", "volume")}
@@ -44,6 +48,10 @@ def of_block(part: pl.DataFrame) -> dict[str, list[float]]:
         **variation(bars),
         **flow(bars),
         **timeframe(bars),
+        **microstructure(bars),
+        **memory(bars),
+        **wavelet(bars),
+        **regime(bars),
     }
     n = part.height
     return {

@@ -55,15 +55,19 @@ def _fill(bars: pl.DataFrame, slot_seconds: int, rows: dict[str, Table]) -> None
     from foldsmith.features.average import average
     from foldsmith.features.clock import clock, new_york_seconds
     from foldsmith.features.flow import flow
+    from foldsmith.features.memory import memory
+    from foldsmith.features.microstructure import microstructure
     from foldsmith.features.momentum import momentum
     from foldsmith.features.oscillator import oscillator
     from foldsmith.features.price import price
+    from foldsmith.features.regime import regime
     from foldsmith.features.seasonal import seasonal
     from foldsmith.features.timeframe import timeframe
     from foldsmith.features.trend import trend
     from foldsmith.features.variation import variation
     from foldsmith.features.volatility import volatility
     from foldsmith.features.volume import volume
+    from foldsmith.features.wavelet import wavelet
 
     prices = tuple(_frozen(bars[name].to_numpy()) for name in ("open", "high", "low", "close"))
     # By numpy's vector loop: several times as fast as one at a time in the kernels.
@@ -89,6 +93,10 @@ def _fill(bars: pl.DataFrame, slot_seconds: int, rows: dict[str, Table]) -> None
         "variation": lambda out: variation(prices, logs, starts, out),
         "flow": lambda out: flow(prices, logs, volumes, session, starts, out),
         "timeframe": lambda out: timeframe(prices, logs, *instants, session, seconds, starts, out),
+        "microstructure": lambda out: microstructure(prices, logs, volumes, starts, out),
+        "memory": lambda out: memory(prices, logs, starts, out),
+        "wavelet": lambda out: wavelet(logs, starts, out),
+        "regime": lambda out: regime(prices, logs, volumes, starts, out),
     }
     for family, table in rows.items():
         kernels[family](table)
