@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from foldsmith.errors import SettingError
+from foldsmith.labels.scheme import WEIGHTS
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.rules import check_rules
 
@@ -26,6 +27,8 @@ VOLATILITY_WINDOW = 48
 """Bars of the rolling volatility that scales the barriers."""
 NEUTRAL_SHARE = 1 / 3
 """Share of neutral labels that the chosen barrier width aims at."""
+UNSAID = {"unsaid": True}
+"""Of a field that is left out of manifests at its default, so that runs which do without it keep their content."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ class PrepareSettings:
 class ValidationSettings:
     """How rows of the training segment are cross-validated; shared by `cv` and by `train` without stored data.
 
-    `embargo_bars` None means one vertical barrier of the horizon at hand (never "none": 0 says that).
+    `embargo_bars` None means one vertical barrier of the horizon at hand (never "none": 0 says that). `sample_weight`
+    and `time_decay` are those of `foldsmith.labels.weighting`.
     """
 
     n_splits: int = 5
@@ -104,6 +108,7 @@ class ValidationSettings:
     n_trials: int = 50
     sample_weight: str = "none"
     seed: int = 42
+    time_decay: float = field(default=1.0, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         for flag, value, least in (
@@ -118,9 +123,14 @@ class ValidationSettings:
                 raise SettingError(f"{flag} {value!r:.40} is no whole number.")
             if value is not None and value < least:
                 raise SettingError(f"{flag} {value} is too small; the least is {least}.")
-        if self.sample_weight not in ("none", "uniqueness"):
+        if self.sample_weight not in WEIGHTS:
             raise SettingError(
-                f"--sample-weight {self.sample_weight!r} is unknown; there are none and uniqueness."
+                f"--sample-weight {self.sample_weight!r} is unknown; there are {', '.join(WEIGHTS)}."
+            )
+        if type(self.time_decay) not in (int, float) or not -1 < self.time_decay <= 1:
+            raise SettingError(
+                f"--time-decay {self.time_decay!r:.40} cannot be used; give the weight of the oldest row beside the "
+                "newest, above -1 and up to 1 (1 for none, below 0 to leave out that share of the oldest)."
             )
 
     def embargo(self, max_bars: int) -> int:
@@ -143,7 +153,20 @@ class CrossValidateSettings:
 
 def parameters(settings: Any) -> dict[str, Any]:
     """A settings record as JSON-able values, for a manifest or a hash."""
-    return {key: _plain(value) for key, value in asdict(settings).items()}
+    return {
+        item.name: _plain(getattr(settings, item.name))
+        for item in fields(settings)
+        if item.metadata != UNSAID or getattr(settings, item.name) != item.default
+    }
+
+
+def stated(record: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a settings record that `values`, from a manifest, states; KeyError if one it must is missing."""
+    return {
+        item.name: values[item.name]
+        for item in fields(record)
+        if item.metadata != UNSAID or item.name in values
+    }
 
 
 def parse_list(
@@ -217,6 +240,8 @@ def _check_unique(names: Sequence[Any], what: str) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if is_dataclass(value):
+        return parameters(value)
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -118,3 +118,51 @@ def average_uniqueness(t0: list[int], t1: list[int], bars: list[int]) -> list[fl
         ]
         result.append(sum(shares) / len(shares))
     return result
+
+
+def return_attribution(
+    t0: list[int], t1: list[int], bars: list[int], returns: dict[int, float]
+) -> list[float]:
+    """Divide the return of every bar among the labels alive at its close, and add up each label's."""
+    result = []
+    for start, end in zip(t0, t1, strict=True):
+        shares = [
+            returns[s] / sum(a <= s <= b for a, b in zip(t0, t1, strict=True))
+            for s in bars
+            if start <= s <= end
+        ]
+        result.append(abs(sum(shares)))
+    return result
+
+
+def time_decay(uniqueness: list[float], oldest: float) -> list[float]:
+    """Snippet 4.11 of the book, line by line."""
+    ages = [sum(uniqueness[: i + 1]) for i in range(len(uniqueness))]
+    slope = (1 - oldest) / ages[-1] if oldest >= 0 else 1 / ((oldest + 1) * ages[-1])
+    const = 1 - slope * ages[-1]
+    return [max(const + slope * age, 0.0) for age in ages]
+
+
+def draw_probabilities(t0: list[int], t1: list[int], bars: list[int], drawn: list[int]) -> list[float]:
+    """Average uniqueness of each label among those drawn and itself, divided by their sum."""
+    unique = []
+    for start, end in zip(t0, t1, strict=True):
+        inside = [s for s in bars if start <= s <= end]
+        shares = [1 / (1 + sum(t0[j] <= s <= t1[j] for j in drawn)) for s in inside]
+        unique.append(sum(shares) / len(inside))
+    return [each / sum(unique) for each in unique]
+
+
+def sequential_bootstrap(
+    t0: list[int], t1: list[int], bars: list[int], uniform: list[float]
+) -> list[tuple[int, float]]:
+    """Each draw, and how near the uniform number was to the next label's share: a tie that rounding may break."""
+    drawn: list[int] = []
+    result = []
+    for u in uniform:
+        probabilities = draw_probabilities(t0, t1, bars, drawn)
+        edges = [sum(probabilities[: i + 1]) for i in range(len(probabilities))]
+        row = next((i for i, edge in enumerate(edges) if u < edge), len(edges) - 1)
+        drawn.append(row)
+        result.append((row, min(abs(u - edge) for edge in edges)))
+    return result

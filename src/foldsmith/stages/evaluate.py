@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from foldsmith.config import ValidationSettings
+from foldsmith.config import ValidationSettings, stated
 from foldsmith.contracts import LABELS, prediction_contract
 from foldsmith.dataset import Dataset
 from foldsmith.errors import DataError
@@ -112,7 +112,7 @@ def _settings(model: Run) -> ValidationSettings:
     """How the model's rows were kept apart: its segments are cut the same way."""
     known = model.manifest.parameters
     try:
-        return ValidationSettings(**{name: known[name] for name in ValidationSettings.__dataclass_fields__})
+        return ValidationSettings(**stated(ValidationSettings, known))
     except (KeyError, TypeError) as error:
         raise DataError(
             f"run {model.id} does not say how it was validated ({error}); train it again."
