@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from foldsmith.errors import SettingError
-from foldsmith.labels.scheme import WEIGHTS
+from foldsmith.labels.scheme import TREND_SCANNING, TRIPLE_BARRIER, WEIGHTS, LabelScheme
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.rules import check_rules
 
@@ -36,7 +36,9 @@ class PrepareSettings:
     """Phase 1: how raw bars of one symbol become a dataset.
 
     `ratios` are the shares of training, validation and test. `k_up` and `k_down` are barrier widths in multiples
-    of the volatility over the horizon, both or neither. `max_bars` overrules the vertical barrier of one horizon.
+    of the volatility over the horizon, both or neither; of a trend scan `trend_threshold` is the like. `label` and
+    what follows it are those of `foldsmith.labels.scheme.LabelScheme`. `max_bars` overrules the vertical barrier of one
+    horizon.
     `start` and `end` are instants (UTC); bars with start <= open < end are used. `format` is a key of
     `foldsmith.market.readers.FORMATS`, None to have it told from the content. `rules` says {rule: action} for rules
     of cleaning that shall not do what they do by themselves (`foldsmith.market.rules`); `roll` and `roll_days` are
@@ -58,9 +60,15 @@ class PrepareSettings:
     roll: str = "volume"
     roll_days: int | None = None
     rules: Mapping[str, str] = field(default_factory=dict)
+    label: str = field(default=TRIPLE_BARRIER, metadata=UNSAID)
+    barrier_volatility: str = field(default="close", metadata=UNSAID)
+    min_barrier_cost: float = field(default=0.0, metadata=UNSAID)
+    trend_min_bars: int | None = field(default=None, metadata=UNSAID)
+    trend_threshold: float | None = field(default=None, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         check_rules(self.rules)
+        self._check_labelling()
         _check_horizons(self.horizons)
         RollRule(self.roll, self.roll_days)
         if min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-9:
@@ -87,6 +95,36 @@ class PrepareSettings:
                 raise SettingError(f"--max-bars {self.max_bars} is no number of bars; at least 1 is needed.")
         if self.start and self.end and self.start >= self.end:
             raise SettingError(f"--start {self.start:%Y-%m-%d} is not before --end {self.end:%Y-%m-%d}.")
+
+    @property
+    def scheme(self) -> LabelScheme:
+        """How bars are labelled."""
+        made = LabelScheme(self.label, self.barrier_volatility, self.min_barrier_cost)
+        return made if self.trend_min_bars is None else replace(made, trend_min_bars=self.trend_min_bars)
+
+    def _check_labelling(self) -> None:
+        """Refuse flags that the kind of label at hand would not look at."""
+        scheme, trend = self.scheme, self.label == TREND_SCANNING
+        for flag, given, wanted in (
+            ("--k-up", self.k_up is not None, not trend),
+            ("--k-down", self.k_down is not None, not trend),
+            ("--barrier-volatility", self.barrier_volatility != "close", not trend),
+            ("--min-barrier-cost", self.min_barrier_cost != 0, not trend),
+            ("--trend-min-bars", self.trend_min_bars is not None, trend),
+            ("--trend-threshold", self.trend_threshold is not None, trend),
+        ):
+            if given and not wanted:
+                raise SettingError(f"{flag} does not apply to --label {self.label}. Leave it out.")
+        if self.trend_threshold is not None and not 0 <= self.trend_threshold < 1e6:
+            raise SettingError(
+                f"--trend-threshold {self.trend_threshold:g} is no size of a t-value; give 0 or more."
+            )
+        shortest = min(map(self.vertical_barrier, self.horizons), default=0)
+        if trend and shortest < scheme.trend_min_bars:
+            raise SettingError(
+                f"horizon {shortest} is shorter than the shortest trend, {scheme.trend_min_bars} bars; use longer "
+                "horizons or a smaller --trend-min-bars."
+            )
 
     def vertical_barrier(self, horizon: int) -> int:
         """Bars until the label of `horizon` times out."""

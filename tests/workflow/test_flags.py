@@ -398,7 +398,8 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(tiny: Desk) -> Non
 def test_resuming_takes_the_settings_it_was_begun_with(tiny: Desk) -> None:
     for flag in (
         ["--models", "logistic"], ["--horizons", "5"], ["--n-splits", 2], ["--purge-bars", 1], ["--tune"],
-        ["--embargo-bars", 1], ["--n-trials", 2], ["--sample-weight", "none"], ["--time-decay", 1], ["--seed", 1], ["--symbol", "MES"],
+        ["--embargo-bars", 1], ["--n-trials", 2], ["--sample-weight", "none"], ["--time-decay", 1],
+        ["--seed", 1], ["--symbol", "MES"],
         ["--dataset", "x"], ["--output-name", "x"], ["--dry-run"],
     ):  # fmt: skip
         told = tiny.denied("cv", "--resume", "base", *flag)

@@ -37,11 +37,14 @@ from foldsmith.config import (
     parse_list,
 )
 from foldsmith.errors import FoldsmithError, MissingError
+from foldsmith.labels.scheme import LABELS, VOLATILITIES, LabelScheme
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.rules import RULES, parse_rules
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Workspace
+
+_DEFAULTS = LabelScheme()
 
 
 @click.group()
@@ -86,6 +89,29 @@ def pipeline() -> None:
 @click.option("--k-down", type=float, help="Lower barrier; goes with --k-up.")
 @click.option(
     "--max-bars", type=int, help="Vertical barrier of the one horizon named.  [default: the horizon]"
+)
+@click.option(
+    "--label", type=click.Choice(LABELS), default=_DEFAULTS.name, show_default=True, help="Kind of label."
+)
+@click.option(
+    "--barrier-volatility",
+    type=click.Choice(VOLATILITIES),
+    default=_DEFAULTS.barrier_volatility,
+    show_default=True,
+    help="Volatility that scales barriers.",
+)
+@click.option(
+    "--min-barrier-cost",
+    type=float,
+    default=_DEFAULTS.min_barrier_cost,
+    show_default=True,
+    help="Barriers are at least so many round-trip costs from the entry.",
+)
+@click.option("--trend-min-bars", type=int, help="Shortest window of a trend scan.  [default: 5]")
+@click.option(
+    "--trend-threshold",
+    type=float,
+    help="Size of t above which a trend is one.  [default: chosen on training rows]",
 )
 @click.option(
     "--preset", metavar="NAME", help="Flags by a name, for those not typed; see `pipeline presets`."
@@ -146,6 +172,11 @@ def settings_of(symbol: str, flags: dict[str, Any]) -> PrepareSettings:
         max_bars=flags["max_bars"],
         roll=flags["roll"],
         roll_days=flags["roll_days"],
+        label=flags["label"],
+        barrier_volatility=flags["barrier_volatility"],
+        min_barrier_cost=flags["min_barrier_cost"],
+        trend_min_bars=flags["trend_min_bars"],
+        trend_threshold=flags["trend_threshold"],
     )
 
 
