@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from foldsmith.errors import SettingError
+from foldsmith.labels.scheme import TREND_SCANNING, TRIPLE_BARRIER, WEIGHTS, LabelScheme
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.rules import check_rules
 
@@ -28,6 +29,8 @@ VOLATILITY_WINDOW = 48
 """Bars of the rolling volatility that scales the barriers."""
 NEUTRAL_SHARE = 1 / 3
 """Share of neutral labels that the chosen barrier width aims at."""
+UNSAID = {"unsaid": True}
+"""Of a field that is left out of manifests at its default, so that runs which do without it keep their content."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class PrepareSettings:
     """Phase 1: how raw bars of one symbol become a dataset.
 
     `ratios` are the shares of training, validation and test. `k_up` and `k_down` are barrier widths in multiples
-    of the volatility over the horizon, both or neither. `max_bars` overrules the vertical barrier of one horizon.
+    of the volatility over the horizon, both or neither; of a trend scan `trend_threshold` is the like. `label` and
+    what follows it are those of `foldsmith.labels.scheme.LabelScheme`. `max_bars` overrules the vertical barrier of one
+    horizon.
     `start` and `end` are instants (UTC); bars with start <= open < end are used. `format` is a key of
     `foldsmith.market.readers.FORMATS`, None to have it told from the content. `rules` says {rule: action} for rules
     of cleaning that shall not do what they do by themselves (`foldsmith.market.rules`); `roll` and `roll_days` are
@@ -59,10 +64,16 @@ class PrepareSettings:
     roll_days: int | None = None
     rules: Mapping[str, str] = field(default_factory=dict)
     features: tuple[str, ...] = DEFAULT_FEATURES
+    label: str = field(default=TRIPLE_BARRIER, metadata=UNSAID)
+    barrier_volatility: str = field(default="close", metadata=UNSAID)
+    min_barrier_cost: float = field(default=0.0, metadata=UNSAID)
+    trend_min_bars: int | None = field(default=None, metadata=UNSAID)
+    trend_threshold: float | None = field(default=None, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         check_rules(self.rules)
         _check_unique(self.features, "feature set")
+        self._check_labelling()
         _check_horizons(self.horizons)
         RollRule(self.roll, self.roll_days)
         if min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-9:
@@ -90,6 +101,36 @@ class PrepareSettings:
         if self.start and self.end and self.start >= self.end:
             raise SettingError(f"--start {self.start:%Y-%m-%d} is not before --end {self.end:%Y-%m-%d}.")
 
+    @property
+    def scheme(self) -> LabelScheme:
+        """How bars are labelled."""
+        made = LabelScheme(self.label, self.barrier_volatility, self.min_barrier_cost)
+        return made if self.trend_min_bars is None else replace(made, trend_min_bars=self.trend_min_bars)
+
+    def _check_labelling(self) -> None:
+        """Refuse flags that the kind of label at hand would not look at."""
+        scheme, trend = self.scheme, self.label == TREND_SCANNING
+        for flag, given, wanted in (
+            ("--k-up", self.k_up is not None, not trend),
+            ("--k-down", self.k_down is not None, not trend),
+            ("--barrier-volatility", self.barrier_volatility != "close", not trend),
+            ("--min-barrier-cost", self.min_barrier_cost != 0, not trend),
+            ("--trend-min-bars", self.trend_min_bars is not None, trend),
+            ("--trend-threshold", self.trend_threshold is not None, trend),
+        ):
+            if given and not wanted:
+                raise SettingError(f"{flag} does not apply to --label {self.label}. Leave it out.")
+        if self.trend_threshold is not None and not 0 <= self.trend_threshold < 1e6:
+            raise SettingError(
+                f"--trend-threshold {self.trend_threshold:g} is no size of a t-value; give 0 or more."
+            )
+        shortest = min(map(self.vertical_barrier, self.horizons), default=0)
+        if trend and shortest < scheme.trend_min_bars:
+            raise SettingError(
+                f"horizon {shortest} is shorter than the shortest trend, {scheme.trend_min_bars} bars; use longer "
+                "horizons or a smaller --trend-min-bars."
+            )
+
     def vertical_barrier(self, horizon: int) -> int:
         """Bars until the label of `horizon` times out."""
         return horizon if self.max_bars is None else self.max_bars
@@ -99,7 +140,8 @@ class PrepareSettings:
 class ValidationSettings:
     """How rows of the training segment are cross-validated; shared by `cv` and by `train` without stored data.
 
-    `embargo_bars` None means one vertical barrier of the horizon at hand (never "none": 0 says that).
+    `embargo_bars` None means one vertical barrier of the horizon at hand (never "none": 0 says that). `sample_weight`
+    and `time_decay` are those of `foldsmith.labels.weighting`.
     """
 
     n_splits: int = 5
@@ -109,6 +151,7 @@ class ValidationSettings:
     n_trials: int = 50
     sample_weight: str = "none"
     seed: int = 42
+    time_decay: float = field(default=1.0, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         for flag, value, least in (
@@ -123,9 +166,14 @@ class ValidationSettings:
                 raise SettingError(f"{flag} {value!r:.40} is no whole number.")
             if value is not None and value < least:
                 raise SettingError(f"{flag} {value} is too small; the least is {least}.")
-        if self.sample_weight not in ("none", "uniqueness"):
+        if self.sample_weight not in WEIGHTS:
             raise SettingError(
-                f"--sample-weight {self.sample_weight!r} is unknown; there are none and uniqueness."
+                f"--sample-weight {self.sample_weight!r} is unknown; there are {', '.join(WEIGHTS)}."
+            )
+        if type(self.time_decay) not in (int, float) or not -1 < self.time_decay <= 1:
+            raise SettingError(
+                f"--time-decay {self.time_decay!r:.40} cannot be used; give the weight of the oldest row beside the "
+                "newest, above -1 and up to 1 (1 for none, below 0 to leave out that share of the oldest)."
             )
 
     def embargo(self, max_bars: int) -> int:
@@ -162,7 +210,20 @@ def parameters(settings: Any) -> dict[str, Any]:
 
     Features by model are left out where none were chosen, so that runs without a choice keep their content.
     """
-    return {key: _plain(value) for key, value in asdict(settings).items() if (key, value) != ("features", {})}
+    return {
+        item.name: _plain(value)
+        for item, value in ((item, getattr(settings, item.name)) for item in fields(settings))
+        if (item.metadata != UNSAID or value != item.default) and (item.name, value) != ("features", {})
+    }
+
+
+def stated(record: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a settings record that `values`, from a manifest, states; KeyError if one it must is missing."""
+    return {
+        item.name: values[item.name]
+        for item in fields(record)
+        if item.metadata != UNSAID or item.name in values
+    }
 
 
 def parse_list(
@@ -244,6 +305,8 @@ def _check_unique(names: Sequence[Any], what: str) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if is_dataclass(value):
+        return parameters(value)
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -10,6 +10,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from foldsmith.labels.triple_barrier import Barriers, LabelCounts, triple_barrier
+from foldsmith.labels.window_end import Windows
 
 MINUTE = 60_000_000
 
@@ -25,7 +26,7 @@ class Market:
     tick: float = 0.25
 
     def labels(
-        self, sigma: Any, max_bars: int, up: float = 1.0, down: float = 1.0
+        self, sigma: Any, max_bars: int, up: float = 1.0, down: float = 1.0, least: float = 1.0
     ) -> tuple[pl.DataFrame, LabelCounts]:
         return triple_barrier(
             self.bars,
@@ -36,6 +37,19 @@ class Market:
             max_bars=max_bars,
             barriers=Barriers(up, down),
             tick_size=self.tick,
+            least_ticks=least,
+        )
+
+    def windows(
+        self, sigma: Any, max_bars: int, up: float = 1.0, down: float = 1.0, least: float = 1.0
+    ) -> Windows:
+        return Windows.of(
+            self.bars,
+            np.asarray(sigma, dtype=float),
+            max_bars=max_bars,
+            barriers=Barriers(up, down),
+            tick_size=self.tick,
+            least_ticks=least,
         )
 
     def head(self, n: int) -> Market:

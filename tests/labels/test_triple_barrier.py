@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,24 +15,29 @@ from tests.oracles import labels as oracle
 
 from foldsmith.contracts import LABELS
 from foldsmith.errors import DataError, SettingError
-from foldsmith.labels.triple_barrier import Barriers, volatility
+from foldsmith.labels.scheme import LabelScheme
+from foldsmith.labels.triple_barrier import Barriers, LabelCounts, volatility
+from foldsmith.market.instruments import instrument
 
 Row = tuple[float, float, float, float]
 
 
-def by_hand(made: Market, sigma: Any, max_bars: int, up: float, down: float) -> list[Any]:
+def by_hand(made: Market, sigma: Any, max_bars: int, up: float, down: float, least: float = 1.0) -> list[Any]:
     bars, base = made.bars.to_dicts(), made.base.to_dicts()
     ranges = list(zip(made.first.tolist(), made.stop.tolist(), strict=True))
     return [
-        oracle.label(bars, base, ranges, float(sigma[t]), t, max_bars, up, down, made.tick)
+        oracle.label(bars, base, ranges, float(sigma[t]), t, max_bars, up, down, made.tick, least)
         for t in range(len(bars))
     ]
 
 
-def assert_same(made: Market, sigma: Any, max_bars: int, up: float, down: float) -> None:
-    frame, counts = made.labels(sigma, max_bars, up, down)
+def assert_same(made: Market, sigma: Any, max_bars: int, up: float, down: float, least: float = 1.0) -> None:
+    frame, counts = made.labels(sigma, max_bars, up, down, least)
+    compare(made, frame, counts, by_hand(made, sigma, max_bars, up, down, least))
+
+
+def compare(made: Market, frame: pl.DataFrame, counts: LabelCounts, slow: list[Any]) -> None:
     LABELS.check(frame)
-    slow = by_hand(made, sigma, max_bars, up, down)
     events = [event for event in slow if not isinstance(event, str)]
     rows = frame.to_dicts()
     assert [row["bar"] for row in rows] == [event["bar"] for event in events]
@@ -58,9 +64,12 @@ def assert_same(made: Market, sigma: Any, max_bars: int, up: float, down: float)
     max_bars=st.one_of(st.integers(1, 12), st.integers(1, 95)),
     up=st.floats(0.05, 6.0),
     down=st.floats(0.05, 6.0),
+    least=st.sampled_from((1.0, 1.0, 2.5, 7.0)),
     data=st.data(),
 )
-def test_against_slow_twin(made: Market, max_bars: int, up: float, down: float, data: st.DataObject) -> None:
+def test_against_slow_twin(
+    made: Market, max_bars: int, up: float, down: float, least: float, data: st.DataObject
+) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     if data.draw(st.booleans()):
         sigma = volatility(made.bars, data.draw(st.integers(2, 6)))
@@ -70,7 +79,7 @@ def test_against_slow_twin(made: Market, max_bars: int, up: float, down: float, 
         sigma = rng.exponential(spread, made.bars.height)
         sigma[rng.random(len(sigma)) < 0.1] = 0.0
         sigma[rng.random(len(sigma)) < 0.1] = np.nan
-    assert_same(made, sigma, max_bars, up, down)
+    assert_same(made, sigma, max_bars, up, down, least)
 
 
 @pytest.mark.parametrize("max_bars", [63, 64, 65, 127, 128, 129, 500, 1023, 1024, 1100, 2500])
@@ -129,6 +138,23 @@ def test_barriers_on_a_tick_stay_there() -> None:
 def test_barriers_are_a_tick_away_at_least() -> None:
     row, _ = labelled([STILL] * 4, sigma=1e-9)
     assert (row["upper"], row["lower"]) == (100.25, 99.75)
+
+
+def test_barriers_are_as_far_away_as_costs_ask_for() -> None:
+    """MES, a round trip of 1.24 in commission and 2 ticks of slippage: 2.992 ticks."""
+    mes = instrument("MES")
+    costs = mes.commission, mes.slippage_ticks, mes.tick_value
+    assert LabelScheme().least_ticks(*costs) == 1
+    least = LabelScheme(min_barrier_cost=2).least_ticks(*costs)
+    assert least == pytest.approx(2 * 2.992)
+    made = market([STILL] * 20)
+    assert made.labels(np.full(20, 1e-9), 16, least=least)[0]["upper"][0] == 101.5
+    # Where volatility asks for more, costs change nothing.
+    wide, plain = (made.labels(np.full(20, 0.01), 16, least=each)[0] for each in (least, 1.0))
+    assert wide.equals(plain)
+    for strange in (0.5, float("nan"), float("inf")):
+        with pytest.raises(SettingError, match="ticks away"):
+            made.labels(np.full(20, 0.01), 16, least=strange)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Average uniqueness against a count at every bar, and the book's own example."""
+"""Weights against counts at every bar, and the book's own examples."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.oracles import labels as oracle
 
-from foldsmith.errors import DataError
-from foldsmith.labels.weights import average_uniqueness
+from foldsmith.errors import DataError, SettingError
+from foldsmith.labels.weighting import LEAST, Weighting
+from foldsmith.labels.weights import average_uniqueness, bar_returns, return_attribution, time_decay
+
+Picks = list[tuple[int, int]]
+BARS = st.sets(st.integers(0, 90), min_size=1, max_size=50).map(sorted)
+PICKS = st.lists(st.tuples(st.integers(0, 49), st.integers(0, 12)), min_size=1, max_size=40)
+
+
+def labels_on(bars: list[int], picks: Picks) -> tuple[list[int], list[int]]:
+    """t0 and t1 of labels on these bars, in time order."""
+    places = sorted((i % len(bars), length) for i, length in picks)
+    return [bars[i] for i, _ in places], [bars[min(i + n, len(bars) - 1)] for i, n in places]
 
 
 def test_the_book() -> None:
@@ -18,13 +29,9 @@ def test_the_book() -> None:
     np.testing.assert_allclose(average_uniqueness(t0, t1, np.arange(6)), [5 / 6, 3 / 4, 1.0], rtol=1e-15)
 
 
-@given(
-    st.sets(st.integers(0, 90), min_size=1, max_size=50).map(sorted),
-    st.lists(st.tuples(st.integers(0, 49), st.integers(0, 12)), min_size=1, max_size=40),
-)
-def test_against_slow_twin(bars: list[int], picks: list[tuple[int, int]]) -> None:
-    t0 = [bars[i % len(bars)] for i, _ in picks]
-    t1 = [bars[min(i % len(bars) + length, len(bars) - 1)] for i, length in picks]
+@given(BARS, PICKS)
+def test_against_slow_twin(bars: list[int], picks: Picks) -> None:
+    t0, t1 = labels_on(bars, picks)
     fast = average_uniqueness(np.array(t0), np.array(t1), np.array(bars))
     np.testing.assert_allclose(fast, oracle.average_uniqueness(t0, t1, bars), rtol=1e-12)
     assert (fast > 0).all()
@@ -50,3 +57,85 @@ def test_refusals() -> None:
         average_uniqueness(t0, t0 + 1, np.array([0, 1, 2]))
     with pytest.raises(DataError, match="row 0 ends before it begins"):
         average_uniqueness(t0, t0 - 1, np.arange(6))
+
+
+@given(BARS, PICKS, st.integers(0, 2**32 - 1))
+def test_return_attribution_against_slow_twin(bars: list[int], picks: Picks, seed: int) -> None:
+    t0, t1 = labels_on(bars, picks)
+    returns = np.random.default_rng(seed).normal(0, 0.01, len(bars))
+    fast = return_attribution(np.array(t0), np.array(t1), np.array(bars), returns)
+    slow = oracle.return_attribution(t0, t1, bars, dict(zip(bars, returns.tolist(), strict=True)))
+    np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-15)
+    # Returns of bars in no label are not looked at.
+    held = np.array([any(a <= s <= b for a, b in zip(t0, t1, strict=True)) for s in bars])
+    other = return_attribution(np.array(t0), np.array(t1), np.array(bars), np.where(held, returns, 7.0))
+    assert other.tobytes() == fast.tobytes()
+
+
+def test_returns_are_shared_by_hand() -> None:
+    """The first label has .01, half of .04 and of -.05; the second the other halves and .03."""
+    t0, t1 = np.array([0, 1]), np.array([2, 3])
+    returns = np.array([0.01, 0.04, -0.05, 0.03])
+    np.testing.assert_allclose(return_attribution(t0, t1, np.arange(4), returns), [0.005, 0.025], rtol=1e-12)
+    with pytest.raises(DataError, match="3 returns for 4 bars"):
+        return_attribution(t0, t1, np.arange(4), returns[:3])
+
+
+def test_the_step_across_a_roll_is_nobodys_return() -> None:
+    close = np.array([100.0, 101.0, 150.0, 147.0])
+    found = bar_returns(close, np.array([0, 0, 1, 1], dtype=np.int32))
+    np.testing.assert_allclose(found, [0, np.log(1.01), 0, np.log(0.98)], atol=1e-15)
+    assert bar_returns(close[:0], np.zeros(0, dtype=np.int32)).shape == (0,)
+
+
+@given(
+    st.lists(st.floats(0.01, 1.0), min_size=1, max_size=40),
+    st.floats(-0.999, 1.0),
+)
+def test_time_decay_against_the_book(uniqueness: list[float], oldest: float) -> None:
+    found = time_decay(np.array(uniqueness), oldest)
+    np.testing.assert_allclose(found, oracle.time_decay(uniqueness, oldest), rtol=1e-9, atol=1e-12)
+    assert found[-1] == 1
+    assert (np.diff(found) >= 0).all()
+    assert found.min() >= max(oldest, 0) - 1e-12
+
+
+def test_time_decay_by_hand() -> None:
+    """Rows that say the same thing age together: four of uniqueness 1/4 age as one of 1."""
+    assert time_decay(np.ones(4), 1.0).tolist() == [1.0] * 4
+    assert time_decay(np.ones(4), 0.0).tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert time_decay(np.ones(5), -0.6).tolist() == pytest.approx([0, 0, 0, 0.5, 1])
+    many = time_decay(np.array([0.25] * 4 + [1.0] * 3), 0.0)
+    np.testing.assert_allclose(many[3:], [0.25, 0.5, 0.75, 1.0])
+    for oldest in (-1.0, 1.1, float("nan")):
+        with pytest.raises(SettingError, match="time decay"):
+            time_decay(np.ones(3), oldest)
+
+
+@given(BARS, PICKS, st.floats(-0.9, 1.0), st.integers(0, 99))
+def test_schemes_are_made_of_their_parts(bars: list[int], picks: Picks, decay: float, seed: int) -> None:
+    t0, t1 = (np.array(each) for each in labels_on(bars, picks))
+    at, returns = np.array(bars), np.random.default_rng(seed).normal(0, 0.01, len(bars))
+    unique = average_uniqueness(t0, t1, at)
+    attributed = return_attribution(t0, t1, at, returns)
+    parts = {"none": unique * 0 + 1, "uniqueness": unique, "return": attributed}
+    for scheme, expected in {**parts, "uniqueness-return": unique * attributed}.items():
+        weighting = Weighting(scheme, at, returns, decay)
+        floored = np.maximum(expected, LEAST * expected.mean() if "return" in scheme else 0)
+        found = weighting.of(t0, t1)
+        np.testing.assert_allclose(found, floored / floored.mean(), rtol=1e-9)
+        assert found.mean() == pytest.approx(1)
+        decayed = found * time_decay(unique, decay)
+        np.testing.assert_allclose(weighting.of_fit(t0, t1), decayed / decayed.mean(), rtol=1e-9)
+
+
+def test_labels_whose_returns_cancel_have_some_weight_still() -> None:
+    t0, t1 = np.array([0, 4]), np.array([2, 6])
+    found = Weighting("return", np.arange(7), np.array([0, 0.5, -0.5, 0, 0, 0.2, 0.1])).of(t0, t1)
+    assert 0 < found[0] < 1e-5
+    with pytest.raises(DataError, match="stand still in all 2 labels"):
+        Weighting("return", np.arange(7), np.zeros(7)).of(t0, t1)
+    with pytest.raises(DataError, match="need the return"):
+        Weighting("return", np.arange(7))
+    with pytest.raises(SettingError, match="there are none, uniqueness"):
+        Weighting("age", np.arange(7))

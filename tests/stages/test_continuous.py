@@ -20,6 +20,7 @@ from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.simulate import Simulation, simulate
 from foldsmith.market.timeframe import parse_timeframe
 from foldsmith.stages.prepare import MarketBars, clean_and_mark, label_bars, market_bars
+from foldsmith.stages.recipe import HorizonRecipe
 
 MES = instrument("MES")
 HORIZON = 10
@@ -42,7 +43,7 @@ class Made:
         self.features = compute_features(bars).select(list(FEATURES)).to_numpy().astype(np.float64)
         self.sigma = volatility(bars, 48)
         self.labels, _ = label_bars(
-            self.market, self.sigma, HORIZON, HORIZON, Barriers(0.8, 0.8), MES.tick_size
+            self.market, self.sigma, HORIZON, HorizonRecipe(HORIZON, Barriers(0.8, 0.8)), MES
         )
 
     def known(self, contract: str) -> tuple[bytes, bytes, pl.DataFrame]:

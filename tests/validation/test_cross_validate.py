@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,12 +8,14 @@ from tests.models.rows import QUICK
 from tests.oracles import models as oracle
 from tests.validation.rows import apart, grid, poisoned
 
+from foldsmith import intervals
 from foldsmith.ensembles.catalogue import make_ensemble
 from foldsmith.errors import DataError
+from foldsmith.labels.weighting import Weighting
 from foldsmith.models.catalogue import MODELS, make
 from foldsmith.splits import PurgedKFold
 from foldsmith.validation import cross_validate
-from foldsmith.validation.cross_validate import derived_seed, fit_fold, label_weights, out_of_fold, refit
+from foldsmith.validation.cross_validate import derived_seed, fit_fold, out_of_fold, refit
 
 DATA, BARS = grid()
 APART = apart(BARS)
@@ -23,7 +27,7 @@ def fold(model, data=DATA, number=1, test=True, **more):
     train, rows = FOLDS[number]
     settings = {
         "separation": APART,
-        "scheme": "uniqueness",
+        "weighting": Weighting("uniqueness", BARS),
         "tail_share": 0.25,
         "seed": 11,
         "keys": (model, 8, number),
@@ -51,8 +55,6 @@ def test_nothing_outside_the_training_rows_is_looked_at(model, n_trials):
 
 
 def test_times_of_other_rows_are_not_looked_at_either():
-    from dataclasses import replace
-
     outside = np.setdiff1d(np.arange(len(DATA)), FOLDS[1][0])
     t1 = DATA.t1.copy()
     t1[outside] = DATA.t0[outside]
@@ -104,7 +106,12 @@ def test_a_fold_reports_its_yardstick_and_what_it_chose():
     assert found.probabilities.shape == (len(test), 3)
     assert found.probabilities.dtype == np.float32
     assert found.n_train == len(train)
-    assert found.base_rate == tuple(np.mean(DATA.y[train] == label) for label in (-1, 0, 1))
+    weight = oracle.uniqueness(DATA.t0[train], DATA.t1[train], BARS)
+    assert found.base_rate == pytest.approx(
+        [np.sum(weight, where=DATA.y[train] == label) / np.sum(weight) for label in (-1, 0, 1)]
+    )
+    plain = fold("lightgbm", number=2, weighting=Weighting("none", BARS))
+    assert plain.base_rate == tuple(np.mean(DATA.y[train] == label) for label in (-1, 0, 1))
     assert 1 <= found.best_iteration <= QUICK["lightgbm"]["n_estimators"]
     assert found.trials == ()
     twice = fold("lightgbm", number=2, threads=2)
@@ -125,7 +132,7 @@ def test_a_model_that_needs_no_tail_asks_for_none():
     rows = np.arange(10)
     settings = {
         "separation": apart(bars, embargo=50),
-        "scheme": "none",
+        "weighting": Weighting("none", bars),
         "tail_share": 0.2,
         "seed": 1,
         "keys": (),
@@ -138,7 +145,7 @@ def test_a_model_that_needs_no_tail_asks_for_none():
 def whole(model, iterations, params=None, scheme="uniqueness"):
     given = {**QUICK[model], **(params or {})}
     given.pop("n_estimators", None)
-    return refit(model, DATA, scheme=scheme, bars=BARS, params=given, iterations=iterations, seed=5)
+    return refit(model, DATA, weighting=Weighting(scheme, BARS), params=given, iterations=iterations, seed=5)
 
 
 @pytest.mark.parametrize(
@@ -149,14 +156,16 @@ def test_a_refit_takes_the_median_iteration_and_stops_nowhere_early(model, itera
     found = whole(model, iterations)
     assert found.best_iteration_ is None
     assert found.params["n_estimators"] == rounds
-    weight = label_weights(DATA, "uniqueness", BARS)
+    weight = Weighting("uniqueness", BARS).of(DATA.t0, DATA.t1)
     params = {**QUICK[model], "n_estimators": rounds}
     assert found.to_files() == make(model, seed=5, **params).fit(DATA.X, DATA.y, weight).to_files()
 
 
 @pytest.mark.parametrize("model", ["random_forest", "logistic"])
 def test_a_refit_of_other_models_takes_their_parameters(model):
-    found = refit(model, DATA, scheme="none", bars=BARS, params=QUICK[model], iterations=[None, None], seed=5)
+    found = refit(
+        model, DATA, weighting=Weighting("none", BARS), params=QUICK[model], iterations=[None, None], seed=5
+    )
     plain = make(model, seed=5, **QUICK[model]).fit(DATA.X, DATA.y, np.ones(len(DATA)))
     assert found.to_files() == plain.to_files()
 
@@ -170,7 +179,7 @@ def test_a_refit_takes_what_a_study_of_the_whole_segment_found():
         everything,
         None,
         separation=APART,
-        scheme="none",
+        weighting=Weighting("none", BARS),
         tail_share=0.25,
         seed=3,
         keys=(),
@@ -179,8 +188,7 @@ def test_a_refit_takes_what_a_study_of_the_whole_segment_found():
     found = refit(
         "lightgbm",
         DATA,
-        scheme="none",
-        bars=BARS,
+        weighting=Weighting("none", BARS),
         params=study.params,
         iterations=[study.best_iteration],
         seed=5,
@@ -190,10 +198,56 @@ def test_a_refit_takes_what_a_study_of_the_whole_segment_found():
 
 def test_weights_are_ones_or_uniqueness_of_these_rows_alone():
     rows = DATA.take(np.arange(40, 90))
-    np.testing.assert_array_equal(label_weights(rows, "none", BARS), 1)
-    found = label_weights(rows, "uniqueness", BARS)
+    np.testing.assert_array_equal(Weighting("none", BARS).of(rows.t0, rows.t1), 1)
+    found = Weighting("uniqueness", BARS).of(rows.t0, rows.t1)
     assert found.mean() == pytest.approx(1)
     np.testing.assert_allclose(found, oracle.uniqueness(rows.t0, rows.t1, BARS), rtol=1e-9)
+
+
+@pytest.mark.parametrize("decay", [1.0, 0.3, -0.4])
+@pytest.mark.parametrize("scheme", ["return", "uniqueness-return", "uniqueness"])
+def test_weights_by_return_and_age_see_the_training_rows_alone(monkeypatch, scheme, decay):
+    """Returns of bars in no training label, and times of other rows, are poisoned: not a bit changes."""
+    train, _ = FOLDS[1]
+    returns = np.random.default_rng(3).normal(0, 0.001, len(BARS))
+    held = intervals.concurrency(DATA.t0[train], DATA.t1[train], BARS) > 0
+    assert not held.all()
+    spoilt = np.where(held, returns, 9.0)
+    seen = []
+
+    def spy(name, **params):
+        made = make(name, **params)
+        real = made.fit
+        made.fit = lambda X, y, weight, **more: seen.append((X, weight)) or real(X, y, weight, **more)
+        return made
+
+    monkeypatch.setattr(cross_validate, "make", spy)
+    outside = np.setdiff1d(np.arange(len(DATA)), train)
+    t1 = DATA.t1.copy()
+    t1[outside] = DATA.t0[outside]
+    found = [
+        fold("logistic", data, weighting=Weighting(scheme, BARS, by_bar, decay)).probabilities.tobytes()
+        for data, by_bar in ((DATA, returns), (DATA, spoilt), (replace(DATA, t1=t1), spoilt))
+    ]
+    assert found[0] == found[1] == found[2]
+    assert fold("logistic", weighting=Weighting("none", BARS)).probabilities.tobytes() != found[0]
+    # Rows of no weight are left out, the rest have a mean of 1.
+    X, weight = seen[0]
+    assert (weight > 0).all()
+    assert weight.mean() == pytest.approx(1)
+    left_out = len(train) - len(weight)
+    assert (left_out > 0) == (decay < 0)
+    np.testing.assert_array_equal(X, DATA.X[train][left_out:])
+
+
+def test_a_folds_yardstick_is_weighted_as_its_scores_are():
+    train, _ = FOLDS[2]
+    returns = np.random.default_rng(3).normal(0, 0.001, len(BARS))
+    found = fold("logistic", number=2, weighting=Weighting("return", BARS, returns, 0.5))
+    weight = Weighting("return", BARS, returns).of(DATA.t0[train], DATA.t1[train])
+    shares = [weight[DATA.y[train] == label].sum() / weight.sum() for label in (-1, 0, 1)]
+    assert found.base_rate == pytest.approx(shares)
+    assert found.base_rate != pytest.approx([np.mean(DATA.y[train] == label) for label in (-1, 0, 1)])
 
 
 def test_seeds_come_from_their_parts_alone():

@@ -18,6 +18,7 @@ from tests.workflow.conftest import Desk, value
 
 from foldsmith.cli.main import main
 from foldsmith.features import FEATURES
+from foldsmith.labels.scheme import WEIGHTS
 from foldsmith.models.catalogue import MODELS, installed
 from foldsmith.runs.manifest import read
 
@@ -314,6 +315,7 @@ VALIDATION = {
     "--purge-bars": 7,
     "--embargo-bars": 40,
     "--sample-weight": "uniqueness",
+    "--time-decay": -0.3,
     "--seed": 5,
 }
 
@@ -332,6 +334,29 @@ def test_validation_flags_enter_manifest_and_content(tiny: Desk, flag: str, give
     if flag == "--sample-weight":
         assert data["sample_weight"].min() < 1 == before["sample_weight"].min()
     assert data["lightgbm_prob_long"].to_list() != before["lightgbm_prob_long"].to_list()
+    if flag == "--time-decay":
+        # It enters fits alone: what a score weighs does not fade with age.
+        assert data["sample_weight"].to_list() == before["sample_weight"].to_list()
+        assert "cannot be used" in tiny.denied("cv", flag, -1)
+        assert "time_decay" not in plain.parameters["validation"]
+
+
+@pytest.mark.parametrize("scheme", WEIGHTS)
+def test_each_scheme_of_weights_goes_through_cv_an_ensemble_and_its_evaluation(
+    tiny: Desk, scheme: str
+) -> None:
+    made = tiny.cv("--models", "logistic", "--sample-weight", scheme, "--time-decay", 0.4)
+    table = tiny.path / "data" / "stacking" / made.id / "stacking" / "stacking_dataset_h5.parquet"
+    weight, fold = pl.read_parquet(table)["sample_weight"].to_numpy(), pl.read_parquet(table)["fold"]
+    assert (weight.max() > 1) == (scheme != "none")
+    assert [weight[fold == k].mean() for k in (0, 1)] == pytest.approx([1, 1])
+    model = tiny.train("--model", "stacking", "--horizon", 5, "--stacking-data", made.id)
+    assert model.parameters["sample_weight"] == scheme
+    assert (
+        "Evaluation saved to" in tiny.call("evaluate", "--run-id", model.id, "--split", "validation").stdout
+    )
+    told = tiny.call("runs", "reproduce", made.id, "--workers", 1).stdout
+    assert f"cv {made.id}: the same content" in told
 
 
 @covers("cv", "--tune", "--n-trials")
@@ -374,8 +399,9 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(tiny: Desk) -> Non
 def test_resuming_takes_the_settings_it_was_begun_with(tiny: Desk) -> None:
     for flag in (
         ["--models", "logistic"], ["--horizons", "5"], ["--n-splits", 2], ["--purge-bars", 1], ["--tune"],
-        ["--embargo-bars", 1], ["--n-trials", 2], ["--sample-weight", "none"], ["--seed", 1], ["--symbol", "MES"],
-        ["--dataset", "x"], ["--features", "core"], ["--output-name", "x"], ["--dry-run"],
+        ["--embargo-bars", 1], ["--n-trials", 2], ["--sample-weight", "none"], ["--time-decay", 1],
+        ["--seed", 1], ["--symbol", "MES"], ["--dataset", "x"], ["--features", "core"], ["--output-name", "x"],
+        ["--dry-run"],
     ):  # fmt: skip
         told = tiny.denied("cv", "--resume", "base", *flag)
         assert told.startswith(f"{flag[0]} does not apply: a resumed run has the settings"), told
@@ -409,7 +435,7 @@ def test_which_dataset_is_named_or_said(bars: Desk) -> None:
 
 
 @covers("train", "--model", "--horizon", "--output-dir", "--workspace", "--seed", "--purge-bars")
-@covers("train", "--sample-weight", "--tune", "--n-trials")
+@covers("train", "--sample-weight", "--time-decay", "--tune", "--n-trials")
 def test_flags_of_a_base_model(tiny: Desk, tmp_path: Path) -> None:
     made = Desk(tmp_path).call(
         "train", "--model", "lightgbm", "--horizon", 10, "--workspace", tiny.path, "--output-dir", "mine"
@@ -421,6 +447,8 @@ def test_flags_of_a_base_model(tiny: Desk, tmp_path: Path) -> None:
         ("--seed", 3),
         ("--purge-bars", 30),
         ("--sample-weight", "uniqueness"),
+        ("--sample-weight", "return"),
+        ("--time-decay", 0.1),
     ):
         other = tiny.train("--model", "lightgbm", "--horizon", 10, flag, given)
         assert other.parameters[flag[2:].replace("-", "_")] == given
@@ -483,8 +511,8 @@ def test_flags_of_an_ensemble_from_stored_predictions(tiny: Desk) -> None:
         assert tiny.train("--model", model, *words[2:], "base").extra["model"] == model
     for flag in (
         ["--symbol", "MES"], ["--dataset", "x"], ["--n-splits", 2], ["--purge-bars", 1], ["--embargo-bars", 1],
-        ["--tune"], ["--n-trials", 2], ["--sample-weight", "none"], ["--seed", 42], ["--workers", 1],
-        ["--base-models", "logistic"], ["--features", "core"],
+        ["--tune"], ["--n-trials", 2], ["--sample-weight", "none"], ["--time-decay", 1], ["--seed", 42],
+        ["--workers", 1], ["--base-models", "logistic"], ["--features", "core"],
     ):  # fmt: skip
         told = tiny.denied("train", *words, "base", *flag)
         assert told.startswith(f"{flag[0]} does not apply: with --stacking-data"), told

@@ -156,8 +156,8 @@ def test_run_cv_lists_cv_runs_and_refuses_what_it_would_not_use(kept: Kept, tmp_
     assert ids(Desk(tmp_path), "cv", "--list-cv-runs", "--workspace", kept.desk.path) == ["base"]
     for flag in (
         ["--models", "logistic"], ["--horizons", "5"], ["--dataset", "x"], ["--n-splits", 2], ["--purge-bars", 1],
-        ["--embargo-bars", 1], ["--tune"], ["--n-trials", 2], ["--sample-weight", "none"], ["--seed", 1],
-        ["--workers", 1], ["--output-name", "x"], ["--resume", "base"], ["--dry-run"],
+        ["--embargo-bars", 1], ["--tune"], ["--n-trials", 2], ["--sample-weight", "none"], ["--time-decay", 1],
+        ["--seed", 1], ["--workers", 1], ["--output-name", "x"], ["--resume", "base"], ["--dry-run"],
     ):  # fmt: skip
         told = kept.desk.denied("cv", "--list-cv-runs", *flag)
         assert told.startswith(f"{flag[0]} does not apply: --list-cv-runs only lists"), told
@@ -366,7 +366,7 @@ def test_explain_goes_back_to_the_raw_file_and_its_commands_make_the_runs_again(
     "words",
     [
         ["--model", "lightgbm", "--horizon", 5, "--purge-bars", 7, "--seed", 3, "--sample-weight", "uniqueness"],
-        ["--model", "logistic", "--horizon", 5, "--tune", "--n-trials", 2],
+        ["--model", "logistic", "--horizon", 5, "--tune", "--n-trials", 2, "--time-decay", -0.3],
         ["--model", "stacking", "--horizon", 5, "--base-models", "logistic,lightgbm", "--n-splits", 2,
          "--embargo-bars", 9, "--meta-learner", "greedy", "--workers", 1],
         ["--model", "voting", "--horizon", 5, "--stacking-data", "base"],

@@ -80,7 +80,8 @@ def _dataset(manifest: Manifest, *_: Any) -> list[str]:
 def _validation(known: dict[str, Any], *without: str) -> dict[str, Any]:
     names = ("n_splits", "purge_bars", "embargo_bars", "tune", "n_trials", "sample_weight", "seed")
     unused = () if known["tune"] else ("n_trials",)
-    return {name: known[name] for name in names if name not in (*without, *unused)}
+    found = {name: known[name] for name in names if name not in (*without, *unused)}
+    return found | {name: known[name] for name in ("time_decay",) if name in known}
 
 
 def _parent(manifest: Manifest, kind: str) -> str | None:

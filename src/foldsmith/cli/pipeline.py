@@ -39,11 +39,14 @@ from foldsmith.config import (
     parse_words,
 )
 from foldsmith.errors import FoldsmithError, MissingError
+from foldsmith.labels.scheme import LABELS, VOLATILITIES, LabelScheme
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.rules import RULES, parse_rules
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Workspace
+
+_DEFAULTS = LabelScheme()
 
 
 @click.group()
@@ -95,6 +98,29 @@ def pipeline() -> None:
     default=",".join(DEFAULT_FEATURES),
     show_default=True,
     help="Features by set, family or name; see `foldsmith features list`.",
+)
+@click.option(
+    "--label", type=click.Choice(LABELS), default=_DEFAULTS.name, show_default=True, help="Kind of label."
+)
+@click.option(
+    "--barrier-volatility",
+    type=click.Choice(VOLATILITIES),
+    default=_DEFAULTS.barrier_volatility,
+    show_default=True,
+    help="Volatility that scales barriers.",
+)
+@click.option(
+    "--min-barrier-cost",
+    type=float,
+    default=_DEFAULTS.min_barrier_cost,
+    show_default=True,
+    help="Barriers are at least so many round-trip costs from the entry.",
+)
+@click.option("--trend-min-bars", type=int, help="Shortest window of a trend scan.  [default: 5]")
+@click.option(
+    "--trend-threshold",
+    type=float,
+    help="Size of t above which a trend is one.  [default: chosen on training rows]",
 )
 @click.option(
     "--preset", metavar="NAME", help="Flags by a name, for those not typed; see `pipeline presets`."
@@ -168,6 +194,11 @@ def settings_of(symbol: str, flags: dict[str, Any], features: tuple[str, ...]) -
         roll=flags["roll"],
         roll_days=flags["roll_days"],
         features=features,
+        label=flags["label"],
+        barrier_volatility=flags["barrier_volatility"],
+        min_barrier_cost=flags["min_barrier_cost"],
+        trend_min_bars=flags["trend_min_bars"],
+        trend_threshold=flags["trend_threshold"],
     )
 
 

@@ -10,6 +10,7 @@ import click
 from foldsmith.cli.command import given
 from foldsmith.config import ValidationSettings, default_workers
 from foldsmith.errors import SettingError
+from foldsmith.labels.scheme import WEIGHTS
 
 _DEFAULTS = ValidationSettings()
 
@@ -44,10 +45,17 @@ OPTIONS = (
     ),
     click.option(
         "--sample-weight",
-        type=click.Choice(["none", "uniqueness"]),
+        type=click.Choice(WEIGHTS),
         default=_DEFAULTS.sample_weight,
         show_default=True,
         help="Weights of training rows, computed inside each fold.",
+    ),
+    click.option(
+        "--time-decay",
+        type=float,
+        default=_DEFAULTS.time_decay,
+        show_default=True,
+        help="Weight of the oldest training row beside the newest; below 0, that share of the oldest is left out.",
     ),
     click.option(
         "--seed", type=int, default=_DEFAULTS.seed, show_default=True, help="All randomness comes from it."
@@ -70,6 +78,7 @@ STORED = (
     "tune",
     "n_trials",
     "sample_weight",
+    "time_decay",
     "seed",
     "workers",
 )

@@ -76,15 +76,23 @@ def fates(sigma: Any, block: Any, max_bars: int) -> Any:
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def _set_barriers(
-    opens: Any, sigma: Any, up: float, down: float, fate: Any, exact: Any, whole: Any, place: Any
+    opens: Any,
+    sigma: Any,
+    up: float,
+    down: float,
+    least: float,
+    fate: Any,
+    exact: Any,
+    whole: Any,
+    place: Any,
 ) -> None:
-    """Barriers in ticks, at least one from the entry and rounded outward, of bars whose next opens are `opens`."""
+    """Barriers in ticks, at least `least` from the entry and rounded outward, of bars whose next opens are `opens`."""
     exact_upper, exact_lower = exact
     upper, lower = whole
     for k in range(len(fate)):
         unit = opens[k] * sigma[k]
-        exact_upper[k] = np.ceil(opens[k] + max(up * unit, 1.0) - SLACK)
-        exact_lower[k] = np.floor(opens[k] - max(down * unit, 1.0) + SLACK)
+        exact_upper[k] = np.ceil(opens[k] + max(up * unit, least) - SLACK)
+        exact_lower[k] = np.floor(opens[k] - max(down * unit, least) + SLACK)
     for k in range(len(fate)):
         # No price reaches 2^30 ticks, so a barrier beyond is as good as none.
         upper[k] = np.int32(min(exact_upper[k], 2.0**30))
@@ -303,6 +311,7 @@ def walk(
     max_bars: int,
     up: float,
     down: float,
+    least: float,
     tick: float,
     grid: Any,
     out: Any,
@@ -312,11 +321,11 @@ def walk(
     """Label every bar whose fate is KEPT; `fate` is updated where a barrier finds no room.
 
     ticks : of `in_ticks`; prices : open and close of the bars; minutes : open, high, low of the base bars; ranges :
-    first and stop of each bar in them; times : close of each bar; grid : (a, b) so that k ticks cost k * a / b.
-    up, down : widths in units of sigma, the square root of max_bars included. out : columns of the labels in the order
-    of their contract, one row more than there can be labels; left alone unless `store`. tally : int64 (7,), to which
-    short, neutral, long, ambiguous, gap fills, and bars whose minutes contradict them, with the row of the first
-    such bar, are added.
+    first and stop of each bar in them; times : close of each bar; grid : (a, b) so that k ticks cost k * a / b. up,
+    down : widths in units of sigma, the square root of max_bars included; least : ticks. out : columns of the labels
+    in the order of their contract, one row more than there can be labels; left alone unless `store`. tally : int64
+    (7,), to which short, neutral, long, ambiguous, gap fills, and bars whose minutes contradict them, with the row of
+    the first such bar, are added.
     """
     opens, high, low = ticks
     open_, close = prices
@@ -351,7 +360,9 @@ def walk(
         )
         place = np.empty(count, np.uint32)
         fates_here = fate[at:end]
-        _set_barriers(opens[at + 1 : end + 1], sigma[at:end], up, down, fates_here, exact, whole, place)
+        _set_barriers(
+            opens[at + 1 : end + 1], sigma[at:end], up, down, least, fates_here, exact, whole, place
+        )
         _fill_tables(at + 1, min(size + max_bars, n - at - 1), levels, high, low, tops, bottoms)
         if coarse:
             _coarsen(coarse, tops[_FINE], bottoms[_FINE], far_tops, far_bottoms)

@@ -7,7 +7,8 @@ import polars as pl
 
 from foldsmith.errors import DataError, SettingError
 from foldsmith.intervals import Instants
-from foldsmith.labels.triple_barrier import Barriers, Floats, PathTable
+from foldsmith.labels.triple_barrier import Barriers, Floats, LabelCounts, PathTable
+from foldsmith.labels.window_end import Windows, fixed_horizon
 
 STEPS_PER_UNIT = 1000
 """Widths are tried in thousandths, so that a chosen one can be typed in again."""
@@ -25,12 +26,15 @@ def choose_barriers(
     until: int,
     neutral_share: float,
     tick_size: float,
+    least_ticks: float = 1.0,
+    at_end: bool = False,
 ) -> Barriers:
     """The width k of symmetric barriers, in thousandths, whose share of neutral labels is nearest `neutral_share`.
 
-    Counted are the events whose whole window of `max_bars` bars closes at or before the instant `until`
-    (microseconds UTC); all later bars are cut off before anything is computed. By bisection: the share grows with k,
-    but for the few ambiguous labels. Of two widths equally near, the narrower. Raises DataError if there is no event.
+    Counted are the events whose whole window of `max_bars` bars closes at or before the instant `until` (microseconds
+    UTC), labelled as by `triple_barrier`, or `at_end` as by `fixed_horizon`; all later bars are cut off before
+    anything is computed. By bisection: the share grows with k, but for the few ambiguous labels. Of two widths
+    equally near, the narrower. Raises DataError if there is no event.
     """
     if not 0 < neutral_share < 1:
         raise SettingError(
@@ -41,10 +45,23 @@ def choose_barriers(
     table = PathTable.of(bars.head(n), base.head(int(known[1][-1]) if n else 0), known, sigma[:n], tick_size)
     seen: dict[int, float] = {}
 
+    def count(barriers: Barriers) -> LabelCounts:
+        if not at_end:
+            return table.labels(horizon, max_bars, barriers, least_ticks, only_count=True)[1]
+        windows = Windows.of(
+            bars.head(n),
+            sigma[:n],
+            max_bars=max_bars,
+            barriers=barriers,
+            tick_size=tick_size,
+            least_ticks=least_ticks,
+        )
+        return windows.counts(horizon, fixed_horizon(windows))
+
     def share(width: int) -> float:
         if width not in seen:
             both = width / STEPS_PER_UNIT
-            counts = table.labels(horizon, max_bars, Barriers(both, both), only_count=True)[1]
+            counts = count(Barriers(both, both))
             # Every event can be lost to barriers that leave no room; that is beyond any width wanted.
             seen[width] = counts.neutral / counts.events if counts.events else 1.0
             if width == 1 and not counts.events:

@@ -127,6 +127,7 @@ def triple_barrier(
     max_bars: int,
     barriers: Barriers,
     tick_size: float,
+    least_ticks: float = 1.0,
 ) -> tuple[pl.DataFrame, LabelCounts]:
     """Labels (`contracts.LABELS`) of every bar whose whole window can be seen, and what became of the others.
 
@@ -134,10 +135,10 @@ def triple_barrier(
 
         upper = entry (1 + up sigma_t sqrt(max_bars)),    lower = entry (1 - down sigma_t sqrt(max_bars)),
 
-    rounded away from the entry to the tick grid, at least one tick from it. y is 1 if a high reaches the upper barrier
-    first, -1 if a low reaches the lower one first, and 0 if neither is reached. A bar that opens at or beyond a barrier
-    reaches that one first and fills at the open. In a bar that reaches both otherwise, its base bars decide by the same
-    rules; a base bar that reaches both is ambiguous: y = 0, and either side leaves at its stop.
+    rounded away from the entry to the tick grid, at least `least_ticks` from it. y is 1 if a high reaches the upper
+    barrier first, -1 if a low reaches the lower one first, and 0 if neither is reached. A bar that opens at or beyond
+    a barrier reaches that one first and fills at the open. In a bar that reaches both otherwise, its base bars decide
+    by the same rules; a base bar that reaches both is ambiguous: y = 0, and either side leaves at its stop.
 
     Parameters
     ----------
@@ -150,7 +151,7 @@ def triple_barrier(
     reached before. Raises DataError for inputs that do not belong together.
     """
     table = PathTable.of(bars, base, ranges, sigma, tick_size)
-    columns, counts = table.labels(horizon, max_bars, barriers)
+    columns, counts = table.labels(horizon, max_bars, barriers, least_ticks)
     frame = pl.DataFrame(dict(zip(_COLUMNS, columns, strict=True)))
     return frame.with_columns(pl.col("datetime", "label_end").cast(UTC_MICROSECONDS)), counts
 
@@ -218,11 +219,21 @@ class PathTable:
         )
 
     def labels(
-        self, horizon: int, max_bars: int, barriers: Barriers, *, only_count: bool = False
+        self,
+        horizon: int,
+        max_bars: int,
+        barriers: Barriers,
+        least_ticks: float = 1.0,
+        *,
+        only_count: bool = False,
     ) -> tuple[tuple[npt.NDArray[Any], ...], LabelCounts]:
         """The columns of the labels, in their contract's order (empty if they are only counted), and the counts."""
         if max_bars < 1:
             raise SettingError(f"max_bars={max_bars} leaves no bar to watch; at least 1 is needed.")
+        if not 1 <= least_ticks < _MOST_TICKS:
+            raise SettingError(
+                f"barriers at least {least_ticks:g} ticks away cannot be set; at least 1 tick is needed."
+            )
         from foldsmith.labels import barrier_kernel as kernel
 
         fate = kernel.fates(self.sigma, self.block, max_bars)
@@ -241,8 +252,9 @@ class PathTable:
             max_bars,
             barriers.up * root,
             barriers.down * root,
+            float(least_ticks),
             self.tick_size,
-            _grid(self.tick_size),
+            grid(self.tick_size),
             columns,
             not only_count,
             tally,
@@ -272,7 +284,7 @@ class PathTable:
         return tuple(column[: 0 if only_count else counts.events] for column in columns), counts
 
 
-def _grid(tick_size: float) -> tuple[float, float]:
+def grid(tick_size: float) -> tuple[float, float]:
     """(a, b) so that k ticks cost k * a / b.
 
     Divided where it can be: 57 / 100 is the double 0.57, as a vendor's decimal is read, and 57 * 0.01 is not.

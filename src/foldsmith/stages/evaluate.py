@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from foldsmith.config import ValidationSettings
+from foldsmith.config import ValidationSettings, stated
 from foldsmith.contracts import LABELS, prediction_contract
 from foldsmith.dataset import Dataset
 from foldsmith.errors import DataError
@@ -21,11 +21,13 @@ from foldsmith.evaluation.backtest import Backtest, backtest, most_probable_sign
 from foldsmith.evaluation.calibration import reliability
 from foldsmith.evaluation.recovery import recovered_share
 from foldsmith.intervals import Instants, Rows
+from foldsmith.labels.scheme import TRIPLE_BARRIER
 from foldsmith.runs.ledger import LookCount
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.model_store import Predictor, read_model, revive
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
+from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.scores import scored
 from foldsmith.stages.simulated import label_counts
 from foldsmith.stages.tables import read_table, write_table
@@ -112,7 +114,7 @@ def _settings(model: Run) -> ValidationSettings:
     """How the model's rows were kept apart: its segments are cut the same way."""
     known = model.manifest.parameters
     try:
-        return ValidationSettings(**{name: known[name] for name in ValidationSettings.__dataclass_fields__})
+        return ValidationSettings(**stated(ValidationSettings, known))
     except (KeyError, TypeError) as error:
         raise DataError(
             f"run {model.id} does not say how it was validated ({error}); train it again."
@@ -187,7 +189,6 @@ def _report(
     dataset.verify(["findings.json"])
     cleaning, labelling = _findings(dataset, table.horizon)
     name = str(model.manifest.extra["model"])
-    barriers = recipe.horizons[table.horizon].barriers
     return render(
         f"{recipe.symbol}: {name}, horizon {table.horizon}, {split}",
         facts={
@@ -213,7 +214,7 @@ def _report(
         findings=cleaning,
         labels={
             **labelling,
-            "barriers": {"up": barriers.up, "down": barriers.down},
+            **_labelling(recipe, table.horizon),
             "ways of labelling tried on these raw bars": sum(
                 provenance.ledger.trial_count(parent.content, table.horizon)
                 for parent in dataset.manifest.parents
@@ -235,6 +236,19 @@ def _report(
             "packages": model.manifest.packages,
         },
     )
+
+
+def _labelling(recipe: Recipe, horizon: int) -> dict[str, Any]:
+    """How the labels were made, as far as it is not the default."""
+    made, scheme = recipe.horizons[horizon], recipe.labelling
+    told: dict[str, Any] = {} if scheme.name == TRIPLE_BARRIER else {"kind": scheme.name}
+    if made.threshold is not None:
+        return told | {"trend": {"size of t above": made.threshold, "shortest": scheme.trend_min_bars}}
+    if scheme.barrier_volatility != "close":
+        told["volatility of barriers"] = scheme.barrier_volatility
+    if scheme.min_barrier_cost:
+        told["least barrier in round-trip costs"] = scheme.min_barrier_cost
+    return told | {"barriers": {"up": made.barriers.up, "down": made.barriers.down}}
 
 
 def _findings(dataset: Run, horizon: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -14,6 +14,9 @@ from foldsmith.contracts import BARS, LABELS
 from foldsmith.dataset import Dataset
 from foldsmith.errors import DataError, SettingError
 from foldsmith.intervals import Instants, Rows, as_instants
+from foldsmith.labels.scheme import BY_RETURN
+from foldsmith.labels.weighting import Weighting
+from foldsmith.labels.weights import bar_returns
 from foldsmith.runs.store import Run
 from foldsmith.splits import Segments, holdout
 from foldsmith.stages.recipe import Recipe
@@ -25,7 +28,8 @@ from foldsmith.validation.cross_validate import Separation
 class HorizonTable:
     """Rows of one horizon with every feature known, in time order.
 
-    bar : row of each event in the bars table; separation : embargo, purge and the clock they are counted on.
+    bar : row of each event in the bars table; separation : embargo, purge and the clock they are counted on;
+    weighting : how rows are weighted, wherever they are fitted or scored.
     """
 
     horizon: int
@@ -34,6 +38,7 @@ class HorizonTable:
     bar: Rows
     segments: Segments
     separation: Separation
+    weighting: Weighting
 
 
 def feature_matrix(features: pl.DataFrame, names: tuple[str, ...]) -> npt.NDArray[np.float32]:
@@ -79,10 +84,19 @@ def load_horizons(
     bars = read_table(dataset.path / "bars.parquet", BARS, columns=list(BARS.columns))
     matrix = feature_matrix(read_table(dataset.path / "features.parquet"), recipe.features)
     known = np.asarray(np.isfinite(matrix).all(axis=1), dtype=np.bool_)
-    closes = as_instants(bars["close_time"])
+    weighting = _weighting(bars, settings)
     return {
-        horizon: _join(dataset.path, horizon, recipe, matrix, known, closes, settings) for horizon in horizons
+        horizon: _join(dataset.path, horizon, recipe, matrix, known, weighting, settings)
+        for horizon in horizons
     }
+
+
+def _weighting(bars: pl.DataFrame, settings: ValidationSettings) -> Weighting:
+    returns = None
+    if settings.sample_weight in BY_RETURN:
+        returns = bar_returns(bars["close"].to_numpy(), bars["block"].to_numpy())
+    closes = as_instants(bars["close_time"])
+    return Weighting(settings.sample_weight, closes, returns, settings.time_decay)
 
 
 def _join(
@@ -91,7 +105,7 @@ def _join(
     recipe: Recipe,
     matrix: npt.NDArray[np.float32],
     known: npt.NDArray[np.bool_],
-    closes: Instants,
+    weighting: Weighting,
     settings: ValidationSettings,
 ) -> HorizonTable:
     labels = read_table(folder / f"labels_h{horizon}.parquet", LABELS)
@@ -119,6 +133,6 @@ def _join(
         names=recipe.features,
     )
     embargo = settings.embargo(recipe.horizons[horizon].max_bars)
-    separation = Separation(embargo, settings.purge_bars, closes)
+    separation = Separation(embargo, settings.purge_bars, weighting.bars)
     segments = holdout(data.t0, data.t1, recipe.cuts, **separation.options())
-    return HorizonTable(horizon, recipe, data, bar, segments, separation)
+    return HorizonTable(horizon, recipe, data, bar, segments, separation, weighting)

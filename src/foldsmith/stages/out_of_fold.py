@@ -18,6 +18,7 @@ from foldsmith.config import TAIL_SHARE, ValidationSettings
 from foldsmith.contracts import UTC_MICROSECONDS, oof_contract, probability_columns
 from foldsmith.dataset import Dataset
 from foldsmith.intervals import Rows
+from foldsmith.labels.weighting import Weighting
 from foldsmith.models.base import Classifier
 from foldsmith.splits import PurgedKFold
 from foldsmith.stages.horizon import HorizonTable
@@ -30,7 +31,6 @@ from foldsmith.validation.cross_validate import (
     class_shares,
     derived_seed,
     fit_fold,
-    label_weights,
     predict,
     refit,
 )
@@ -75,6 +75,7 @@ def fit_unit(
     train: Rows,
     test: Rows | None,
     separation: Separation,
+    weighting: Weighting,
     settings: ValidationSettings,
     n_trials: int,
     log: StudyLog,
@@ -87,7 +88,7 @@ def fit_unit(
         train,
         test,
         separation=separation,
-        scheme=settings.sample_weight,
+        weighting=weighting,
         tail_share=TAIL_SHARE,
         seed=derived_seed(settings.seed, *keys),
         keys=keys,
@@ -113,7 +114,7 @@ def refit_unit(
     horizon: int,
     data: Dataset,
     validation_X: npt.NDArray[np.float32],
-    separation: Separation,
+    weighting: Weighting,
     settings: ValidationSettings,
     params: dict[str, Any],
     iterations: list[int | None],
@@ -122,8 +123,7 @@ def refit_unit(
     fitted: Classifier = refit(
         model,
         data,
-        scheme=settings.sample_weight,
-        bars=separation.bars,
+        weighting=weighting,
         params=params,
         iterations=iterations,
         seed=derived_seed(settings.seed, model, horizon, "refit"),
@@ -200,6 +200,7 @@ def _fold_units(
                     "train": train,
                     "test": test,
                     "separation": table.separation,
+                    "weighting": table.weighting,
                     "settings": settings,
                     "n_trials": settings.n_trials if settings.tune else 0,
                 }
@@ -227,7 +228,7 @@ def _refit_units(
                 "horizon": h,
                 "data": seen[h, features.get(model)],
                 "validation_X": validation.select(features.get(model)).X,
-                "separation": table.separation,
+                "weighting": table.weighting,
                 "settings": settings,
                 "params": params,
                 "iterations": iterations,
@@ -263,14 +264,14 @@ def _assemble(
     features: Features,
 ) -> CrossValidated:
     """Join the units of one horizon into tables, models and scores."""
-    h, closes = table.horizon, table.separation.bars
+    h = table.horizon
     fold_of = np.full(len(training), -1, dtype=np.int16)
     weight = np.ones(len(training))
     for k, (_, test) in enumerate(folds):
         fold_of[test] = k
-        weight[test] = label_weights(training.take(test), settings.sample_weight, closes)
+        weight[test] = table.weighting.of(training.t0[test], training.t1[test])
     held = table.data.take(table.segments.validation)
-    held = held.with_weight(label_weights(held, settings.sample_weight, closes))
+    held = held.with_weight(table.weighting.of(held.t0, held.t1))
     oof = events_table(training.with_weight(weight)).with_columns(pl.Series("fold", fold_of))
     validation = events_table(held)
     for model in models:
@@ -333,6 +334,7 @@ def _results(
     rates = np.array(
         [fitted[fold_key(models[0], h, k)].record["base_rate"] for k in range(settings.n_splits)]
     )
+    rate = class_shares(training.y, table.weighting.of(training.t0, training.t1))
     rows = {name: len(rows) for name, rows in table.segments.named().items()}
     found: dict[str, Any] = {
         "events": len(table.data),
@@ -346,7 +348,7 @@ def _results(
         records = [fitted[fold_key(model, h, k)].record for k in range(settings.n_splits)]
         found["models"][model] = {
             "oof": table_scores(oof, model, rates[fold_of], seed=settings.seed),
-            "validation": table_scores(validation, model, class_shares(training.y), seed=settings.seed),
+            "validation": table_scores(validation, model, rate, seed=settings.seed),
             "folds": [
                 {
                     "train_rows": record["n_train"],

@@ -9,9 +9,10 @@ import numpy as np
 
 from foldsmith.config import TAIL_SHARE, CrossValidateSettings
 from foldsmith.dataset import Dataset
+from foldsmith.labels.weighting import Weighting
 from foldsmith.runs.store import Run
-from foldsmith.stages.horizon import load_horizons
-from foldsmith.validation.cross_validate import Separation, fit_fold
+from foldsmith.stages.horizon import HorizonTable, load_horizons
+from foldsmith.validation.cross_validate import fit_fold
 
 PROBE_ROWS = 5_000
 """Rows of the fit that is timed for each model; a fit's time is taken to grow with its rows."""
@@ -42,7 +43,7 @@ def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int) -> Plan
         training = table.data.take(table.segments.training)
         for model in settings.models:
             seen = training.select(settings.features.get(model))
-            seconds += per_model * _seconds(model, seen, table.separation, validation.seed)
+            seconds += per_model * _seconds(model, seen, table, validation.seed)
         rows = len(training) * (validation.n_splits - 1) / validation.n_splits
         largest = max(largest, rows * training.X.shape[1] * 4 * COPIES)
     shared = sum(table.data.X.nbytes for table in tables.values())
@@ -59,7 +60,7 @@ def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int) -> Plan
     )
 
 
-def _seconds(model: str, training: Dataset, separation: Separation, seed: int) -> float:
+def _seconds(model: str, training: Dataset, table: HorizonTable, seed: int) -> float:
     """Seconds of a fit on all training rows, from one on the last few."""
     sample = training.take(np.arange(max(0, len(training) - PROBE_ROWS), len(training)))
     started = time.perf_counter()
@@ -68,8 +69,8 @@ def _seconds(model: str, training: Dataset, separation: Separation, seed: int) -
         sample,
         np.arange(len(sample), dtype=np.int64),
         None,
-        separation=separation,
-        scheme="none",
+        separation=table.separation,
+        weighting=Weighting("none", table.separation.bars),
         tail_share=TAIL_SHARE,
         seed=seed,
         keys=(),

@@ -19,7 +19,11 @@ from foldsmith.features import compute as compute_features
 from foldsmith.features.own import Loaded
 from foldsmith.intervals import Instants, as_instants
 from foldsmith.labels.barrier_tuning import choose_barriers
-from foldsmith.labels.triple_barrier import Barriers, triple_barrier, volatility
+from foldsmith.labels.range_volatility import range_volatility
+from foldsmith.labels.scheme import FIXED_HORIZON, TREND_SCANNING, TRIPLE_BARRIER, LabelScheme
+from foldsmith.labels.trend_scanning import LEVELS, choose_threshold, trend_labels, trend_values
+from foldsmith.labels.triple_barrier import Barriers, Floats, triple_barrier, volatility
+from foldsmith.labels.window_end import Windows, fixed_horizon
 from foldsmith.market.clean import clean
 from foldsmith.market.findings import Blocks, Findings
 from foldsmith.market.instruments import Instrument
@@ -33,7 +37,7 @@ from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.splits import cut_instants
 from foldsmith.stages.features_file import chosen, load_named
 from foldsmith.stages.publish import Building, Provenance, publishing, raw_parent
-from foldsmith.stages.recipe import HorizonRecipe, Recipe
+from foldsmith.stages.recipe import DEFAULT_LABELLING, HorizonRecipe, Recipe
 from foldsmith.stages.tables import write_table
 from foldsmith.validation.tune import COMPLETE, Trial
 
@@ -163,24 +167,42 @@ def clean_and_mark(
 
 def label_bars(
     market: MarketBars,
-    sigma: np.ndarray[Any, np.dtype[np.float64]],
+    sigma: Floats,
     horizon: int,
-    max_bars: int,
-    barriers: Barriers,
-    tick_size: float,
+    made: HorizonRecipe,
+    instrument: Instrument,
+    scheme: LabelScheme = DEFAULT_LABELLING,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
-    """Triple-barrier labels of one horizon and their counts."""
-    labels, counts = triple_barrier(
-        market.bars,
-        market.base,
-        (market.first, market.stop),
-        sigma,
-        horizon=horizon,
-        max_bars=max_bars,
-        barriers=barriers,
-        tick_size=tick_size,
-    )
+    """Labels of one horizon and their counts."""
+    settings: dict[str, Any] = {
+        "max_bars": made.max_bars,
+        "barriers": made.barriers,
+        "tick_size": instrument.tick_size,
+        "least_ticks": _least_ticks(scheme, instrument),
+    }
+    if scheme.name == TRIPLE_BARRIER:
+        labels, counts = triple_barrier(
+            market.bars, market.base, (market.first, market.stop), sigma, horizon=horizon, **settings
+        )
+        return labels, counts.as_dict()
+    windows = Windows.of(market.bars, sigma, **settings)
+    if made.threshold is None:
+        labels, counts = windows.labels(horizon, fixed_horizon(windows))
+    else:
+        values = trend_values(windows, scheme.trend_min_bars)
+        labels, counts = windows.labels(horizon, trend_labels(values, made.threshold))
     return labels, counts.as_dict()
+
+
+def label_volatility(bars: pl.DataFrame, window: int, scheme: LabelScheme) -> Floats:
+    """The volatility that scales barriers, one a bar, known at its close."""
+    if scheme.barrier_volatility == "close":
+        return volatility(bars, window)
+    return range_volatility(bars, window, scheme.barrier_volatility)
+
+
+def _least_ticks(scheme: LabelScheme, instrument: Instrument) -> float:
+    return scheme.least_ticks(instrument.commission, instrument.slippage_ticks, instrument.tick_value)
 
 
 def prepare(
@@ -257,8 +279,9 @@ def prepare(
 def _record_labels(run: Building, raw: str, recipe: Recipe) -> None:
     """A way to label these raw bars is a thing tried on them, whatever is made of it later."""
     recorder = run.recorder(raw)
+    said = {} if recipe.labelling == DEFAULT_LABELLING else {"labelling": asdict(recipe.labelling)}
     for horizon, labels in recipe.horizons.items():
-        tried = {"timeframe": recipe.timeframe, "features": len(recipe.features), **asdict(labels)}
+        tried = {"timeframe": recipe.timeframe, "features": len(recipe.features), **labels.as_dict(), **said}
         recorder.record(LABELLING, horizon, "dataset", [Trial(0, tried, None, COMPLETE)])
 
 
@@ -278,42 +301,69 @@ def _write_labels(
     say: Say,
 ) -> tuple[dict[int, HorizonRecipe], dict[str, Any]]:
     """Labels of each horizon, with barrier widths from the flags or chosen on rows that end in the training segment."""
-    sigma = volatility(market.bars, VOLATILITY_WINDOW)
+    scheme = settings.scheme
+    sigma = label_volatility(market.bars, VOLATILITY_WINDOW, scheme)
     made: dict[int, HorizonRecipe] = {}
     counts: dict[str, Any] = {}
     for horizon in settings.horizons:
         max_bars = settings.vertical_barrier(horizon)
-        if settings.k_up is not None and settings.k_down is not None:
-            barriers = Barriers(settings.k_up, settings.k_down)
-        else:
-            barriers = choose_barriers(
-                market.bars,
-                market.base,
-                (market.first, market.stop),
-                sigma,
-                horizon=horizon,
-                max_bars=max_bars,
-                until=cuts[0],
-                neutral_share=NEUTRAL_SHARE,
-                tick_size=instrument.tick_size,
-            )
-        labels, counts[str(horizon)] = label_bars(
-            market, sigma, horizon, max_bars, barriers, instrument.tick_size
-        )
+        made[horizon] = _widths(market, sigma, horizon, settings, instrument, cuts[0])
+        labels, counts[str(horizon)] = label_bars(market, sigma, horizon, made[horizon], instrument, scheme)
         if labels.is_empty():
             raise DataError(
                 f"no label of horizon {horizon} is left: every window of {max_bars} bars crosses a roll, a hole or the "
                 f"end of the data ({counts[str(horizon)]}); use a shorter horizon or longer data."
             )
         write_table(labels, folder / f"labels_h{horizon}.parquet", LABELS)
-        made[horizon] = HorizonRecipe(max_bars, barriers)
         y = labels["y"].to_numpy()
         shares = "/".join(f"{float(np.mean(y == label)):.0%}" for label in (-1, 0, 1))
         say(
             f"labelled horizon {horizon}: {labels.height:,} events, short/neutral/long {shares}, "
-            f"barriers {barriers.up:.3f}/{barriers.down:.3f} x volatility"
+            f"{_told(made[horizon])}"
         )
     return made, counts
+
+
+def _widths(
+    market: MarketBars,
+    sigma: Floats,
+    horizon: int,
+    settings: PrepareSettings,
+    instrument: Instrument,
+    until: int,
+) -> HorizonRecipe:
+    """What tells a move from none: given, or chosen on rows that end by the instant `until`."""
+    max_bars, scheme = settings.vertical_barrier(horizon), settings.scheme
+    aim: dict[str, Any] = {
+        "horizon": horizon,
+        "max_bars": max_bars,
+        "until": until,
+        "neutral_share": NEUTRAL_SHARE,
+        "tick_size": instrument.tick_size,
+    }
+    if scheme.name == TREND_SCANNING:
+        threshold = settings.trend_threshold
+        if threshold is None:
+            threshold = choose_threshold(market.bars, sigma, min_bars=scheme.trend_min_bars, **aim)
+        return HorizonRecipe(max_bars, LEVELS, threshold)
+    if settings.k_up is not None and settings.k_down is not None:
+        return HorizonRecipe(max_bars, Barriers(settings.k_up, settings.k_down))
+    barriers = choose_barriers(
+        market.bars,
+        market.base,
+        (market.first, market.stop),
+        sigma,
+        least_ticks=_least_ticks(scheme, instrument),
+        at_end=scheme.name == FIXED_HORIZON,
+        **aim,
+    )
+    return HorizonRecipe(max_bars, barriers)
+
+
+def _told(made: HorizonRecipe) -> str:
+    if made.threshold is not None:
+        return f"trends of |t| above {made.threshold:.3f}"
+    return f"barriers {made.barriers.up:.3f}/{made.barriers.down:.3f} x volatility"
 
 
 def _recipe(
@@ -341,6 +391,7 @@ def _recipe(
         horizons=made,
         roll=RollRule(settings.roll, settings.roll_days),
         simulation=raw.metadata.get(SIMULATION_KEY),
+        labelling=settings.scheme,
     )
 
 

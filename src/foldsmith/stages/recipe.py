@@ -9,6 +9,7 @@ from typing import Any
 
 from foldsmith.errors import DataError
 from foldsmith.features.own import OwnFeature
+from foldsmith.labels.scheme import TREND_SCANNING, LabelScheme
 from foldsmith.labels.triple_barrier import Barriers
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
@@ -16,13 +17,30 @@ from foldsmith.market.rules import check_rules
 from foldsmith.market.timeframe import Timeframe, parse_timeframe
 from foldsmith.runs.store import read_json, write_json
 
+DEFAULT_LABELLING = LabelScheme()
+
 
 @dataclass(frozen=True)
 class HorizonRecipe:
-    """How the labels of one horizon were made: the vertical barrier in bars and both widths."""
+    """How the labels of one horizon were made: the vertical barrier in bars, both widths, and a trend's threshold."""
 
     max_bars: int
     barriers: Barriers
+    threshold: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As plain values, without a threshold where there is none."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, made: dict[str, Any]) -> HorizonRecipe:
+        """The inverse of `as_dict`."""
+        threshold = made.get("threshold")
+        return cls(
+            int(made["max_bars"]),
+            Barriers(**made["barriers"]),
+            None if threshold is None else float(threshold),
+        )
 
 
 @dataclass(frozen=True)
@@ -32,7 +50,8 @@ class Recipe:
     `cuts` are the instants (microseconds UTC) after which validation and test begin; `bar_microseconds` is the
     length of a bar, None where a sum closes it; `rules` are those of cleaning that do otherwise than by themselves;
     `roll` says which contract is the front. `simulation` is the simulated market's settings, None for a real one.
-    `own_features` are those of `features` that the user wrote, with the hashes of their files.
+    `own_features` are those of `features` that the user wrote, with the hashes of their files; they and `labelling` are
+    left out of the file where there are none, or the default.
     """
 
     symbol: str
@@ -49,6 +68,7 @@ class Recipe:
     roll: RollRule = DEFAULT_ROLL
     simulation: str | None = None
     own_features: tuple[OwnFeature, ...] = ()
+    labelling: LabelScheme = DEFAULT_LABELLING
 
     @property
     def bars(self) -> Timeframe:
@@ -67,9 +87,11 @@ class Recipe:
     def write(self, path: Path) -> None:
         """Store as canonical JSON."""
         content = asdict(self)
-        content["horizons"] = {str(h): content["horizons"][h] for h in self.horizons}
+        content["horizons"] = {str(h): made.as_dict() for h, made in self.horizons.items()}
         if not self.own_features:
             del content["own_features"]
+        if self.labelling == DEFAULT_LABELLING:
+            del content["labelling"]
         write_json(path, content)
 
     @classmethod
@@ -78,12 +100,13 @@ class Recipe:
         content: dict[str, Any] = read_json(path)
         try:
             content.setdefault("own_features", [])
-            if set(content) != {field.name for field in fields(cls)}:
-                raise KeyError(", ".join(set(content) ^ {field.name for field in fields(cls)}))
-            horizons = {
-                int(h): HorizonRecipe(int(made["max_bars"]), Barriers(**made["barriers"]))
-                for h, made in content["horizons"].items()
-            }
+            strange = set(content) ^ {field.name for field in fields(cls)}
+            if strange - ({"labelling"} - set(content)):
+                raise KeyError(", ".join(sorted(strange)))
+            horizons = {int(h): HorizonRecipe.from_dict(made) for h, made in content["horizons"].items()}
+            labelling = LabelScheme(**content.get("labelling", {}))
+            if any((h.threshold is None) == (labelling.name == TREND_SCANNING) for h in horizons.values()):
+                raise ValueError("a threshold belongs to a trend, and to nothing else")
             cuts = int(content["cuts"][0]), int(content["cuts"][1])
             rules = {str(name): str(action) for name, action in content["rules"].items()}
             check_rules(rules)
@@ -101,6 +124,7 @@ class Recipe:
                     "horizons": horizons,
                     "roll": RollRule(**content["roll"]),
                     "own_features": tuple(OwnFeature(**feature) for feature in content["own_features"]),
+                    "labelling": labelling,
                 }
             )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
@@ -110,11 +134,17 @@ class Recipe:
 def _plain(recipe: Recipe, horizon: int | None) -> dict[str, Any]:
     found = asdict(recipe)
     labelled = {
-        f"label of horizon {h}": f"{made.max_bars} bars and barriers {made.barriers.up:g}/{made.barriers.down:g}"
+        f"label of horizon {h}": f"{made.max_bars} bars and "
+        + (
+            f"barriers {made.barriers.up:g}/{made.barriers.down:g}"
+            if made.threshold is None
+            else f"a trend of |t| above {made.threshold:g}"
+        )
         for h, made in recipe.horizons.items()
         if horizon in (None, h)
     }
     found["roll"] = recipe.roll.words
+    found |= {f"{name} of labels": value for name, value in found.pop("labelling").items()}
     cuts = dict(zip(("end of training", "end of validation"), found.pop("cuts"), strict=True))
     del found["horizons"]
     found["horizons"] = sorted(recipe.horizons) if horizon is None else horizon in recipe.horizons

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from foldsmith.config import CrossValidateSettings, PrepareSettings, ValidationSettings
+from foldsmith.config import CrossValidateSettings, PrepareSettings, ValidationSettings, stated
 from foldsmith.errors import DataError, IntegrityError, MissingError
 from foldsmith.features import FEATURES
 from foldsmith.features.sets import resolve, set_names, shortest
@@ -173,7 +173,7 @@ class _Remaking:
                 phase3_folder=parents["cv"].path.parent,
                 folder=self.target.runs,
             )
-        validation = {field: known[field] for field in ValidationSettings.__dataclass_fields__}
+        validation = stated(ValidationSettings, known)
         if "base_models" in known:
             return train_fresh(
                 parents["dataset"],

@@ -12,12 +12,11 @@ import polars as pl
 
 from foldsmith.errors import TakenError
 from foldsmith.intervals import as_instants
-from foldsmith.labels.triple_barrier import volatility
 from foldsmith.market.instruments import Instrument
 from foldsmith.market.simulate import Simulation, simulate
 from foldsmith.runs.rename import rename_without_replacing
 from foldsmith.runs.store import Workspace, ensure_folder
-from foldsmith.stages.prepare import SIMULATION_KEY, label_bars, market_bars
+from foldsmith.stages.prepare import SIMULATION_KEY, label_bars, label_volatility, market_bars
 from foldsmith.stages.recipe import Recipe
 
 Say = Callable[[str], None]
@@ -46,7 +45,7 @@ def write_market(workspace: Workspace, settings: Simulation, instrument: Instrum
 def label_counts(recipe: Recipe, horizon: int) -> npt.NDArray[np.int64]:
     """How often each label follows each state of the signal, int64 (3, 3): states by labels, both -1, 0, 1.
 
-    From a simulation of the same market under another seed, labelled with the same barriers; the state is that of
+    From a simulation of the same market under another seed, labelled in the same way; the state is that of
     the last minute known at t0.
     """
     assert recipe.simulation is not None  # noqa: S101 - the caller's business, not the user's
@@ -57,15 +56,9 @@ def label_counts(recipe: Recipe, horizon: int) -> npt.NDArray[np.int64]:
         pl.col("datetime").dt.replace_time_zone("UTC"), pl.col("volume").cast(pl.Float64)
     )
     market = market_bars(bars, recipe.instrument, recipe.bars, rules=recipe.rules, roll=recipe.roll)
+    sigma = label_volatility(market.bars, recipe.volatility_window, recipe.labelling)
     made = recipe.horizons[horizon]
-    labels, _ = label_bars(
-        market,
-        volatility(market.bars, recipe.volatility_window),
-        horizon,
-        made.max_bars,
-        made.barriers,
-        recipe.instrument.tick_size,
-    )
+    labels, _ = label_bars(market, sigma, horizon, made, recipe.instrument, recipe.labelling)
     minute = np.searchsorted(as_instants(bars["datetime"]), as_instants(labels["datetime"]), side="left") - 1
     counts = np.zeros((3, 3), dtype=np.int64)
     np.add.at(counts, (state[minute].astype(np.int64) + 1, labels["y"].to_numpy().astype(np.int64) + 1), 1)

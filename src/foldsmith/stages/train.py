@@ -91,7 +91,7 @@ def train_base(
             everything,
             None,
             separation=table.separation,
-            scheme=settings.sample_weight,
+            weighting=table.weighting,
             tail_share=TAIL_SHARE,
             seed=derived_seed(settings.seed, model, horizon, WHOLE),
             keys=(model, horizon, WHOLE),
@@ -105,8 +105,7 @@ def train_base(
         fitted = refit(
             model,
             training,
-            scheme=settings.sample_weight,
-            bars=table.separation.bars,
+            weighting=table.weighting,
             params=fit.params,
             iterations=[fit.best_iteration],
             seed=derived_seed(settings.seed, model, horizon, "refit"),
@@ -246,7 +245,8 @@ def fit_ensemble(inputs: EnsembleInputs, name: str, meta_learner: str | None) ->
     )
     held = _events(inputs.validation)
     probabilities = predict(fitted, probability_matrix(inputs.validation, inputs.models))
-    rate = np.array(class_shares(data.y))
+    # The yardstick of weighted scores is weighted as they are.
+    rate = np.array(class_shares(data.y, data.weight))
     seed_of_interval = inputs.settings.seed
     metrics = {
         "validation": scored(held.y, probabilities, held.weight, rate, held.t0, seed=seed_of_interval),
@@ -258,7 +258,7 @@ def fit_ensemble(inputs: EnsembleInputs, name: str, meta_learner: str | None) ->
             model: score(held.y, probability_matrix(inputs.validation, (model,)), held.weight, rate)
             for model in inputs.models
         },
-        "training_base_rate": rate.tolist(),
+        "training_base_rate": list(class_shares(data.y)),
         "statement": NOT_FULLY_NESTED,
         "ensemble": fitted.describe(),
     }

@@ -1,6 +1,6 @@
 """Fit one model on one fold, and out-of-fold predictions of an ensemble on purged folds of a fixed table.
 
-Everything fitted here (scaling, early stopping, tuning, uniqueness weights) sees the training rows of its own
+Everything fitted here (scaling, early stopping, tuning, sample weights) sees the training rows of its own
 fold and nothing else. No disk, no clock, no parallelism: the stages decide where a fold runs and where its
 result is kept.
 """
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from foldsmith.dataset import CLASSES, Dataset
 from foldsmith.ensembles.base import Ensemble
 from foldsmith.intervals import Instants, Rows
-from foldsmith.labels.weights import average_uniqueness
+from foldsmith.labels.weighting import Weighting
 from foldsmith.models.base import Classifier
 from foldsmith.models.catalogue import make, model_class
 from foldsmith.splits import PurgedKFold, purged_tail
@@ -49,7 +49,7 @@ class FoldFit:
     """What fitting one fold leaves behind.
 
     probabilities : float32 (n_test, 3), class order -1, 0, 1, rows as in the test fold.
-    base_rate : class shares of the fold's training rows, the yardstick of its scores.
+    base_rate : class shares of the fold's training rows, weighted as its scores are: their yardstick.
     best_iteration : boosting rounds that early stopping chose, None where the model has none.
     """
 
@@ -67,18 +67,22 @@ def derived_seed(*parts: Any) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def class_shares(y: npt.NDArray[np.int8]) -> tuple[float, float, float]:
-    """Share of each class in y, in class order -1, 0, 1."""
-    shares = [float(np.count_nonzero(y == label) / len(y)) for label in CLASSES]
+def class_shares(
+    y: npt.NDArray[np.int8], weight: npt.NDArray[np.float64] | None = None
+) -> tuple[float, float, float]:
+    """Share of each class in y, in class order -1, 0, 1; of its weight, where scores have weights."""
+    weight = np.ones(len(y)) if weight is None else weight
+    shares = [float(weight[y == label].sum() / weight.sum()) for label in CLASSES]
     return shares[0], shares[1], shares[2]
 
 
-def label_weights(data: Dataset, scheme: str, bars: Instants) -> npt.NDArray[np.float64]:
-    """Sample weights of these rows among themselves: ones, or average uniqueness scaled to a mean of 1."""
-    if scheme == "none":
-        return np.ones(len(data))
-    weight = average_uniqueness(data.t0, data.t1, bars)
-    return np.asarray(weight / weight.mean(), dtype=np.float64)
+def weighted_rows(data: Dataset, weighting: Weighting) -> Dataset:
+    """The rows to fit on, weighted among themselves; those that time decay gives no weight are left out."""
+    weight = weighting.of_fit(data.t0, data.t1)
+    if (weight > 0).all():
+        return data.with_weight(weight)
+    kept = np.flatnonzero(weight > 0)
+    return data.take(kept).with_weight(weight[kept] / weight[kept].mean())
 
 
 def fit_fold(
@@ -88,7 +92,7 @@ def fit_fold(
     test: Rows | None,
     *,
     separation: Separation,
-    scheme: str,
+    weighting: Weighting,
     tail_share: float,
     seed: int,
     keys: Sequence[Any],
@@ -105,8 +109,8 @@ def fit_fold(
     model with early stopping is fitted on the head and stops on the tail; any other is fitted on all training
     rows. `on_trial` and `history` are those of `tune`.
     """
-    rows = data.take(train)
-    rows = rows.with_weight(label_weights(rows, scheme, separation.bars))
+    training = data.take(train)
+    rows = weighted_rows(training, weighting)
     head = tail = np.arange(len(rows), dtype=np.int64)
     if n_trials or model_class(model).early_stopping:
         head, tail = purged_tail(rows.t0, rows.t1, tail_share, **separation.options())
@@ -132,7 +136,7 @@ def fit_fold(
         probabilities=empty if test is None else predict(fitted, data.X[test]),
         params=chosen,
         best_iteration=best_iteration,
-        base_rate=class_shares(rows.y),
+        base_rate=class_shares(training.y, weighting.of(training.t0, training.t1)),
         n_train=len(rows),
         trials=trials,
     )
@@ -154,15 +158,14 @@ def refit(
     model: str,
     data: Dataset,
     *,
-    scheme: str,
-    bars: Instants,
+    weighting: Weighting,
     params: dict[str, Any],
     iterations: Sequence[int | None],
     seed: int,
     threads: int = 1,
 ) -> Classifier:
     """Fit on every row, stopping nowhere early: boosters take the median of `iterations` (rounded down)."""
-    rows = data.with_weight(label_weights(data, scheme, bars))
+    rows = weighted_rows(data, weighting)
     known = [iteration for iteration in iterations if iteration is not None]
     fixed = {**params, "n_estimators": max(1, int(median(known)))} if known else params
     return make(model, seed=seed, threads=threads, **fixed).fit(rows.X, rows.y, rows.weight)
