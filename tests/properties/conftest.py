@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,13 +40,17 @@ class Made:
 
 
 def prepared(
-    root: Path, symbol: str = "MES", horizons: tuple[int, ...] = (5, 10), timeframe: str = "5m"
+    root: Path,
+    symbol: str = "MES",
+    horizons: tuple[int, ...] = (5, 10),
+    timeframe: str = "5m",
+    **labelling: Any,
 ) -> Made:
     """Prepare the raw bars that lie in the workspace `root`."""
     workspace = Workspace(root)
     made = prepare(
         workspace,
-        PrepareSettings(symbol, timeframe, horizons=horizons),
+        PrepareSettings(symbol, timeframe, horizons=horizons, **labelling),
         instrument(symbol),
         Provenance(("test",), Ledger(workspace.ledger)),
         quiet,

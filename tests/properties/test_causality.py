@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -65,10 +66,10 @@ def cut_off(after: np.ndarray) -> pl.DataFrame:
 class Chain:
     """What phase 1 made of some raw minutes, read back from its files."""
 
-    def __init__(self, root: Path, raw: pl.DataFrame, timeframe: str = "5m") -> None:
+    def __init__(self, root: Path, raw: pl.DataFrame, timeframe: str = "5m", **labelling: Any) -> None:
         (root / "data" / "raw").mkdir(parents=True)
         raw.write_parquet(root / "data" / "raw" / "MES_1m.parquet")
-        self.made: Made = prepared(root, horizons=HORIZONS, timeframe=timeframe)
+        self.made: Made = prepared(root, horizons=HORIZONS, timeframe=timeframe, **labelling)
         folder = self.made.dataset.path
         self.recipe = load_recipe(self.made.dataset)
         self.bars = pl.read_parquet(folder / "bars.parquet")
@@ -145,6 +146,27 @@ def test_other_minutes_after_a_cut_change_nothing_known_at_it(
     # The spoilt minutes are felt, from the first bar of them on.
     closes = as_instants(clean.bars["close_time"])
     assert changes(clean, spoilt, int(closes[closes > cut][0]), same_bars=True, after_training=True) != []
+
+
+@pytest.mark.parametrize(
+    "labelling",
+    [
+        {"label": "fixed-horizon", "barrier_volatility": "parkinson"},
+        {"label": "trend-scanning"},
+        {"barrier_volatility": "atr", "min_barrier_cost": 3.0},
+    ],
+)
+def test_nor_do_they_change_labels_of_another_kind(
+    clean: Chain, tmp_path: Path, labelling: dict[str, Any]
+) -> None:
+    cut = cuts(clean)[3][0]
+    other = Chain(tmp_path / "clean", RAW, **labelling)
+    assert not other.labels[5].equals(clean.labels[5])
+    spoilt = Chain(tmp_path / "wild", wild(cut <= OPENS), **labelling)
+    assert changes(other, spoilt, cut, same_bars=True, after_training=True) == []
+    closes = as_instants(clean.bars["close_time"])
+    after = int(closes[closes > cut][0])
+    assert changes(other, spoilt, after, same_bars=True, after_training=True) != []
 
 
 @pytest.mark.parametrize("spoil", [broken, cut_off])

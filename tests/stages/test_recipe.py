@@ -8,6 +8,7 @@ import pytest
 
 from foldsmith.errors import DataError, FoldsmithError
 from foldsmith.features.own import OwnFeature
+from foldsmith.labels.scheme import LabelScheme
 from foldsmith.labels.triple_barrier import Barriers
 from foldsmith.market.instruments import instrument
 from foldsmith.market.roll_rule import RollRule
@@ -27,6 +28,11 @@ RECIPE = Recipe(
     cuts=(1, 2),
     horizons={20: HorizonRecipe(20, Barriers(0.8, 0.8)), 5: HorizonRecipe(5, Barriers(0.7, 0.9))},
 )
+TREND = replace(
+    RECIPE,
+    horizons={20: HorizonRecipe(20, Barriers(1, 1), 4.5)},
+    labelling=LabelScheme("trend-scanning", trend_min_bars=7),
+)
 
 
 def test_a_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
@@ -35,9 +41,18 @@ def test_a_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
         RECIPE,
         replace(RECIPE, roll=RollRule("calendar", 3)),
         replace(RECIPE, own_features=(own,)),
+        TREND,
     ):
         recipe.write(tmp_path / "recipe.json")
         assert Recipe.read(tmp_path / "recipe.json") == recipe
+
+
+def test_what_is_not_said_of_labels_is_the_default(tmp_path: Path) -> None:
+    """Recipes written before there was a choice are read, and written again with the same bytes."""
+    RECIPE.write(tmp_path / "recipe.json")
+    content = json.loads((tmp_path / "recipe.json").read_text())
+    assert "labelling" not in content
+    assert content["horizons"]["5"] == {"barriers": {"down": 0.9, "up": 0.7}, "max_bars": 5}
 
 
 def test_bars_that_a_sum_closes_have_no_length(tmp_path: Path) -> None:
@@ -72,6 +87,11 @@ def test_bars_that_a_sum_closes_have_no_length(tmp_path: Path) -> None:
         lambda r: r.update(timeframe="5 apples"),
         lambda r: r.update(timeframe=5),
         lambda r: r.update(bar_microseconds=None),
+        lambda r: r.update(labelling=3),
+        lambda r: r.update(labelling={"name": "x"}),
+        lambda r: r.update(labelling={"name": "trend-scanning"}),
+        lambda r: r.update(labelling={"min_barrier_cost": -1}),
+        lambda r: r["horizons"]["5"].update(threshold=2.0),
     ],
 )
 def test_an_edited_recipe_is_refused_in_one_sentence(tmp_path: Path, change: object) -> None:
@@ -100,6 +120,11 @@ def test_differences_are_told_in_words() -> None:
     assert RECIPE.differences(replace(RECIPE, roll=RollRule("calendar", 3))) == [
         "roll volume, now calendar, 3 sessions before the last trading day"
     ]
+    told = RECIPE.differences(TREND, 20)
+    assert "name of labels triple-barrier, now trend-scanning" in told
+    assert (
+        "label of horizon 20 20 bars and barriers 0.8/0.8, now 20 bars and a trend of |t| above 4.5" in told
+    )
     assert RECIPE.differences(replace(RECIPE, symbol="ES", timeframe="1h")) == [
         "symbol MES, now ES",
         "timeframe 5m, now 1h",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from tests.workflow.conftest import Desk, value
 
 from foldsmith.cli.main import main
 from foldsmith.features import FEATURES
-from foldsmith.labels.scheme import WEIGHTS
+from foldsmith.labels.scheme import WEIGHTS, LabelScheme
 from foldsmith.models.catalogue import MODELS, installed
 from foldsmith.runs.manifest import read
 
@@ -141,6 +142,87 @@ def test_barrier_flags_enter_the_labels(bars: Desk) -> None:
     assert "go together" in bars.denied(*RUN, "--k-up", 1)
     assert "go together" in bars.denied(*RUN, "--k-down", 1)
     assert "one horizon" in bars.denied(*RUN, "--horizons", "5,10", "--max-bars", 3)
+
+
+LABELLINGS: dict[tuple[object, ...], dict[str, object]] = {
+    ("--label", "fixed-horizon"): {"name": "fixed-horizon"},
+    ("--label", "trend-scanning", "--trend-min-bars", 3, "--trend-threshold", 2.5): {
+        "name": "trend-scanning",
+        "trend_min_bars": 3,
+    },
+    ("--label", "trend-scanning"): {"name": "trend-scanning"},
+    ("--barrier-volatility", "atr"): {"barrier_volatility": "atr"},
+    ("--barrier-volatility", "parkinson", "--min-barrier-cost", 4): {
+        "barrier_volatility": "parkinson",
+        "min_barrier_cost": 4.0,
+    },
+}
+
+
+@covers(
+    "pipeline run",
+    "--label",
+    "--barrier-volatility",
+    "--min-barrier-cost",
+    "--trend-min-bars",
+    "--trend-threshold",
+)
+@pytest.mark.parametrize("flags", LABELLINGS)
+def test_ways_of_labelling_go_through_every_phase(bars: Desk, flags: tuple[object, ...]) -> None:
+    plain, made = bars.dataset(), bars.dataset(*flags)
+    assert made.files["labels_h5.parquet"] != plain.files["labels_h5.parquet"]
+    assert made.files["features.parquet"] == plain.files["features.parquet"]
+    labelling = recipe(bars, made.id)["labelling"]
+    assert labelling == {**asdict(LabelScheme()), **LABELLINGS[flags]}
+    folder = bars.path / "data" / "datasets"
+    labels, usual = (pl.read_parquet(folder / run.id / "labels_h5.parquet") for run in (made, plain))
+    if "--label" in flags:
+        # All kinds label the same bars; these are left five bars later, at the close.
+        assert labels["bar"].equals(usual["bar"])
+        assert labels["exit_long"].equals(labels["exit_short"])
+        closes = pl.read_parquet(folder / made.id / "bars.parquet")["close_time"]
+        assert labels["label_end"].equals(closes.gather(labels["bar"] + 5).alias("label_end"))
+    if "--trend-threshold" in flags:
+        assert recipe(bars, made.id)["horizons"]["5"]["threshold"] == 2.5  # type: ignore[index]
+    if "--min-barrier-cost" in flags:
+        # Four times 1.24 of commission and 2 ticks of slippage, 2.992 ticks a round trip, outward to the tick.
+        assert (
+            (labels["upper"] - labels["entry"]).min() == 12 * 0.25 > (usual["upper"] - usual["entry"]).min()
+        )
+    cv = bars.cv("--models", "logistic", "--dataset", made.id)
+    model = bars.train("--model", "stacking", "--horizon", 5, "--stacking-data", cv.id)
+    shown = bars.call("evaluate", "--run-id", model.id, "--split", "test").stdout
+    report = (bars.path / value(shown, "Evaluation saved to") / "report.html").read_text()
+    assert all(str(word) in report for word in flags[1::2] if isinstance(word, str))
+    assert "recover" in report
+    for run in (made, model):
+        told = bars.call("runs", "reproduce", run.id, "--workers", 1).stdout
+        assert told.splitlines()[-1].endswith(": the same content")
+    again = json.loads(bars.call("runs", "explain", made.id, "--json").stdout)["chain"][0]["again"]
+    assert all(str(flag) in again for flag in flags[::2])
+    raw = bars.path / "data" / "raw" / "MES_1m.parquet"
+    bars.call("predict", "--run-id", model.id, "--bars", raw, "--output", f"{model.id}.parquet")
+    scored = pl.read_parquet(bars.path / value(shown, "Evaluation saved to") / "predictions.parquet")
+    predicted = pl.read_parquet(bars.path / f"{model.id}.parquet")
+    names = ["prob_short", "prob_neutral", "prob_long"]
+    found = scored.select("datetime").join(predicted, on="datetime", how="left", maintain_order="left")
+    assert found.select(names).equals(scored.select(names))
+
+
+def test_flags_of_other_ways_of_labelling_are_refused(bars: Desk) -> None:
+    trend = ["--label", "trend-scanning"]
+    for words, told in (
+        ([*trend, "--k-up", 1, "--k-down", 1], "--k-up does not apply to --label trend-scanning"),
+        ([*trend, "--barrier-volatility", "atr"], "--barrier-volatility does not apply"),
+        ([*trend, "--min-barrier-cost", 1], "--min-barrier-cost does not apply"),
+        (["--trend-threshold", 3], "--trend-threshold does not apply to --label triple-barrier"),
+        (["--label", "fixed-horizon", "--trend-min-bars", 3], "--trend-min-bars does not apply"),
+        ([*trend, "--trend-threshold", -1], "no size of a t-value"),
+        ([*trend, "--trend-min-bars", 1], "out of range"),
+        ([*trend, "--horizons", 4], "horizon 4 is shorter than the shortest trend, 5 bars"),
+        (["--min-barrier-cost", -1], "out of range"),
+    ):
+        assert told in bars.denied(*RUN, *words), words
 
 
 # --- contracts that overlap -------------------------------------------------------------------------------------
