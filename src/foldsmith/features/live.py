@@ -71,7 +71,7 @@ class LiveFeatures:
         BARS.check(pl.concat([self._bars.tail(1), row]), "live")
         self._bars = self._reached(row)
         inside = self._bars.filter(pl.col("block") == row["block"][0])
-        found = {}
+        found: dict[str, Any] = {}
         for names, bars in ((self._within, inside), (self._across, self._bars)):
             if names:
                 found |= compute(bars, self._slot_seconds, names).tail(1).row(0, named=True)
