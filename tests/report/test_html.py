@@ -67,6 +67,18 @@ def full(parts, word="word"):
                 "rolls": {"count": 1, "at": ["2024-03-11T22:00:00+00:00"]},
                 "holes": {"count": 30, "minutes": 90.0, "at": [{"from": word, "to": word, "minutes": 3.0}]},
             },
+            "features": {
+                "rows": 4321,
+                "each": {
+                    word: {"missing": 0.125, "mean": 1.5, "sd": 2.0, "autocorrelation": 0.25, "shift": -0.75},
+                    "unknown": dict.fromkeys(("missing", "mean", "sd", "autocorrelation", "shift")),
+                },
+                "redundant": {
+                    "count": 2,
+                    "rows": 4000,
+                    "pairs": [{"one": word, "other": "close_2", "correlation": 0.96875}],
+                },
+            },
         },
         labels={"ambiguous": 2, "crosses_block": 40},
         provenance={"content": "9f2c" * 16, "seed": 20240, word: [word, word]},
@@ -86,6 +98,8 @@ def test_everything_is_shown(with_edge):
         "settings tried in tuning 200", "looks at the word split, this run 1", "This is look number 4",
         "not fully nested", "lightgbm", "duplicate 3 drop 2024-01-08 00:40:00 4801.25",
         "not met: zero volume", "Rolls: 1", "Holes: 30, the first 1",
+        "On 4,321 training rows", "word 12.5% 1.5000 2.0000 0.2500 −0.7500", "to the second: word.",
+        "2 pairs with |correlation| > 0.95 on 4,000 rows, the first 1", "word close_2 0.9688",
         "ambiguous 2", "crosses block 40", "seed 20240", "9f2c" * 16,
         "share recovered", "always long", "always short", "always flat", "base rate of training",
         f"{metrics['confusion'][0][0]:,}",

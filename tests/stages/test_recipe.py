@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -33,14 +33,14 @@ TREND = replace(
     horizons={20: HorizonRecipe(20, Barriers(1, 1), 4.5)},
     labelling=LabelScheme("trend-scanning", trend_min_bars=7),
 )
+OWN = OwnFeature("b", "b.py", "b", 3, "c / c[-2]", "0" * 64)
 
 
 def test_a_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
-    own = OwnFeature("b", "b.py", "b", 3, "c / c[-2]", "0" * 64)
     for recipe in (
         RECIPE,
         replace(RECIPE, roll=RollRule("calendar", 3)),
-        replace(RECIPE, own_features=(own,)),
+        replace(RECIPE, own_features=(OWN,)),
         TREND,
     ):
         recipe.write(tmp_path / "recipe.json")
@@ -78,6 +78,7 @@ def test_bars_that_a_sum_closes_have_no_length(tmp_path: Path) -> None:
         lambda r: r.update(rules=["x"]),
         lambda r: r.update(own_features=[{"name": "b"}]),
         lambda r: r.update(own_features=3),
+        lambda r: r.update(own_features=[{**asdict(OWN), "warmup": "3"}]),
         lambda r: r.pop("roll"),
         lambda r: r.update(roll="volume"),
         lambda r: r.update(roll={"name": "volume", "days": 3}),

@@ -197,6 +197,35 @@ def as_evaluated(desk: Desk, run: Manifest) -> None:
         np.testing.assert_array_equal(joined[name].to_numpy(), joined[f"{name}_now"].to_numpy())
 
 
+def test_findings_say_how_features_are_on_training_rows(desk: Desk, core: Manifest) -> None:
+    folder = desk.workspace.datasets / core.id
+    found = json.loads((folder / "findings.json").read_text())["features"]
+    until = Recipe.read(folder / "recipe.json").cuts[0]
+    closes = pl.read_parquet(folder / "bars.parquet")["close_time"].to_physical()
+    training = features_of(desk, core).filter(closes <= until)
+    assert 0.6 < training.height / len(closes) < 0.75
+    assert found["rows"] == training.height
+    assert list(found["each"]) == sorted(training.columns[1:])  # as canonical JSON has them
+    for name in ("return_1", "rsi_14", "volume_seasonal"):
+        values = training[name].cast(pl.Float64).fill_nan(None)
+        told = found["each"][name]
+        assert told["missing"] == pytest.approx(values.null_count() / training.height, rel=1e-4)
+        assert told["mean"] == pytest.approx(values.mean(), rel=1e-4, abs=1e-9)
+        assert told["sd"] == pytest.approx(values.std(ddof=0), rel=1e-4)
+    pairs = {(pair["one"], pair["other"]) for pair in found["redundant"]["pairs"]}
+    assert all(abs(pair["correlation"]) > 0.95 for pair in found["redundant"]["pairs"])
+    whole = training.filter(pl.all_horizontal(pl.col(training.columns[1:]).is_finite()))
+    for one, other in pairs:
+        assert abs(np.corrcoef(whole[one], whole[other])[0, 1]) > 0.949
+    assert pairs
+    model = desk.train("--model", "logistic", "--horizon", 5, "--dataset", core.id)
+    shown = desk.call("evaluate", "--run-id", model.id, "--split", "validation").stdout
+    report = next(line.split(": ")[1] for line in shown.splitlines() if line.startswith("Report: "))
+    page = (desk.path / report).read_text()
+    assert f"On {training.height:,} training rows" in page
+    assert "volume_seasonal_24" in page
+
+
 def test_a_feature_that_the_dataset_lacks_is_refused(desk: Desk) -> None:
     small = desk.dataset("--features", "price")
     told = desk.denied(

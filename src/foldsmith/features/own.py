@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foldsmith.errors import DataError
+from foldsmith.errors import DataError, SettingError
 
 PROBED_BLOCKS = 3
 """Blocks that the probe tries, the longest first."""
@@ -37,6 +37,16 @@ class OwnFeature:
     warmup: int
     equation: str
     digest: str = ""
+
+    def __post_init__(self) -> None:
+        texts = (self.name, self.file, self.function, self.equation, self.digest)
+        # Also read back from recipes, where it may be anything.
+        if (
+            not all(isinstance(text, str) for text in texts)
+            or type(self.warmup) is not int
+            or self.warmup < 1
+        ):
+            raise SettingError(f"feature {self.name!r:.60} is not described as features.toml does.")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foldsmith.evaluation.backtest import Backtest
+from foldsmith.report.feature_findings import feature_tables
 from foldsmith.report.figures import equity_figure, interval_strip, profit_figure, reliability_figure
 from foldsmith.report.findings import cleaning_tables
 from foldsmith.report.markup import NONE, Markup, flat, html, note, number, pairs, percent, section, table
@@ -236,12 +237,13 @@ def recovery_section(recovery: Mapping[str, Any] | None) -> Markup:
 
 
 def data_section(findings: Mapping[str, Any] | None, labels: Mapping[str, Any] | None) -> Markup:
-    """What cleaning found and which labels were dropped."""
+    """What cleaning found, how features are on training rows, and which labels were dropped."""
     bars = Markup("") if findings is None else cleaning_tables(findings)
+    features = Markup("") if findings is None else feature_tables(findings.get("features"))
     made = pairs(flat(labels)) if labels else Markup("")
     titled = [
         Markup(f"<h3>{title}</h3>{part}")
-        for title, part in (("Bars, as cleaned", bars), ("Labels", made))
+        for title, part in (("Bars, as cleaned", bars), ("Features", features), ("Labels", made))
         if part
     ]
     return section("Data", *titled)

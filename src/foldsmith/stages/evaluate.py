@@ -22,6 +22,7 @@ from foldsmith.evaluation.calibration import reliability
 from foldsmith.evaluation.recovery import recovered_share
 from foldsmith.intervals import Instants, Rows
 from foldsmith.labels.scheme import TRIPLE_BARRIER
+from foldsmith.report.feature_findings import are_feature_findings
 from foldsmith.runs.ledger import LookCount
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
 from foldsmith.stages.horizon import HorizonTable, load_horizons
@@ -252,7 +253,7 @@ def _labelling(recipe: Recipe, horizon: int) -> dict[str, Any]:
 
 
 def _findings(dataset: Run, horizon: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What phase 1 found in the bars, and how many labels of a horizon it made and dropped."""
+    """What phase 1 found in the bars and the features, and how many labels of a horizon it made and dropped."""
     found = read_json(dataset.path / "findings.json")
     try:
         cleaning, labelling = (
@@ -263,9 +264,11 @@ def _findings(dataset: Run, horizon: int) -> tuple[dict[str, Any], dict[str, Any
         raise DataError(
             f"findings.json of dataset {dataset.id} is not what phase 1 writes ({error!r:.60}); make it again."
         ) from error
-    if not (_are_findings(cleaning) and isinstance(labelling, dict)):
+    features = found.get("features")  # none in a dataset of an older version
+    told = features is None or are_feature_findings(features)
+    if not (told and _are_findings(cleaning) and isinstance(labelling, dict)):
         raise DataError(f"findings.json of dataset {dataset.id} is not what phase 1 writes; make it again.")
-    return cleaning, labelling
+    return {**cleaning, "features": features}, labelling
 
 
 def _are_findings(found: Mapping[str, Any]) -> bool:

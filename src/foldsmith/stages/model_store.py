@@ -120,6 +120,8 @@ def read_model(run: Run, folder: str) -> StoredModel:
         raise DataError(
             f"{path / DESCRIPTION} does not describe a model ({error}); train it again."
         ) from error
+    if features is not None and (not features or len(set(features)) != len(features)):
+        raise DataError(f"{path / DESCRIPTION} names no features, or one twice; train the model again.")
     known = [*MODELS, *ENSEMBLES]
     for entry in (name, *bases):
         if entry not in known:

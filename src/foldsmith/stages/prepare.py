@@ -17,6 +17,7 @@ from foldsmith.errors import DataError, MissingError
 from foldsmith.features import FEATURES
 from foldsmith.features import compute as compute_features
 from foldsmith.features.own import Loaded
+from foldsmith.features.summary import summarise
 from foldsmith.intervals import Instants, as_instants
 from foldsmith.labels.barrier_tuning import choose_barriers
 from foldsmith.labels.range_volatility import range_volatility
@@ -255,7 +256,12 @@ def prepare(
         recipe.write(run.path / "recipe.json")
         write_json(
             run.path / "findings.json",
-            {**market.findings, "labels": label_counts, "assumptions": list(raw.assumptions)},
+            {
+                **market.findings,
+                "features": _training_findings(market, features, cuts[0]),
+                "labels": label_counts,
+                "assumptions": list(raw.assumptions),
+            },
         )
         parent = raw_parent(path)
         if _state(path) != before:
@@ -274,6 +280,12 @@ def prepare(
                 "assumptions": list(raw.assumptions),
             },
         )
+
+
+def _training_findings(market: MarketBars, features: pl.DataFrame, until: int) -> dict[str, Any]:
+    """What is known of the features on bars that closed in the training segment; later rows are not looked at."""
+    training = features.filter(pl.Series(market.closes <= until)).drop("datetime")
+    return summarise(training.to_numpy().astype(np.float32), training.columns)
 
 
 def _record_labels(run: Building, raw: str, recipe: Recipe) -> None:
