@@ -141,7 +141,7 @@ class TestPlantedEdge:
 @pytest.mark.proof
 @pytest.mark.xdist_group("edge")
 def test_a_planted_leak_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of 76 features seen half an hour early, in a market without edge: four seeds give it away."""
+    """One of the features seen half an hour early, in a market without edge: four seeds give it away."""
     whole = prepare_stage.compute_features
 
     def leaky(bars: pl.DataFrame, slot_seconds: int, names: list[str]) -> pl.DataFrame:
