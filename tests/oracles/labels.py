@@ -223,7 +223,7 @@ def trend_value(closes: list[Fraction], least: int) -> float:
         errors = sum((v - y_mean - slope * (x - x_mean)) ** 2 for x, v in enumerate(y))
         if slope == 0:
             value = 0.0
-        elif errors == 0:
+        elif errors <= Fraction(1, 10**12) * sum((v - y_mean) ** 2 for v in y):  # a line, but for rounding
             value = math.inf if slope > 0 else -math.inf
         else:
             value = float(slope) / math.sqrt(errors / (last - 1) / xx)

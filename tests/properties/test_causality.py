@@ -69,7 +69,9 @@ class Chain:
     def __init__(self, root: Path, raw: pl.DataFrame, timeframe: str = "5m", **labelling: Any) -> None:
         (root / "data" / "raw").mkdir(parents=True)
         raw.write_parquet(root / "data" / "raw" / "MES_1m.parquet")
-        self.made: Made = prepared(root, horizons=HORIZONS, timeframe=timeframe, **labelling)
+        self.made: Made = prepared(
+            root, horizons=HORIZONS, timeframe=timeframe, features=("all",), **labelling
+        )
         folder = self.made.dataset.path
         self.recipe = load_recipe(self.made.dataset)
         self.bars = pl.read_parquet(folder / "bars.parquet")
