@@ -432,6 +432,7 @@ def test_adjusted_by_hand() -> None:
 moves = st.lists(st.tuples(st.integers(1, 9), st.floats(-20, 20), st.floats(0.5, 2)), min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @given(moves, st.sampled_from(["difference", "ratio"]), st.integers(0, 5))
 def test_forward_knows_no_later_roll_and_back_ends_at_real_prices(
     steps: list[tuple[int, float, float]], method: str, known: int
