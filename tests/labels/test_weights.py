@@ -73,12 +73,29 @@ def test_return_attribution_against_slow_twin(bars: list[int], picks: Picks, see
 
 
 def test_returns_are_shared_by_hand() -> None:
-    """The first label has .01, half of .04 and of -.05; the second the other halves and .03."""
+    """The first label has half of .04 and of -.05; the second half of -.05, and .03. What ended at t0 is nobody's."""
     t0, t1 = np.array([0, 1]), np.array([2, 3])
     returns = np.array([0.01, 0.04, -0.05, 0.03])
-    np.testing.assert_allclose(return_attribution(t0, t1, np.arange(4), returns), [0.005, 0.025], rtol=1e-12)
+    np.testing.assert_allclose(return_attribution(t0, t1, np.arange(4), returns), [0.005, 0.005], rtol=1e-12)
     with pytest.raises(DataError, match="3 returns for 4 bars"):
         return_attribution(t0, t1, np.arange(4), returns[:3])
+
+
+def test_a_weight_by_return_does_not_know_which_way_the_market_came() -> None:
+    """In a random walk, labels that go on in the direction of the last bar are as heavy as those that turn.
+
+    With the return of the bar that ends at t0 among its own, a label that goes on is heavier: momentum from nothing.
+    """
+    returns = np.random.default_rng(0).normal(0, 1, 200_000)
+    t0 = np.arange(0, 199_900, 5)
+    t1 = t0 + 20
+    total = np.cumsum(returns)
+    goes_on = np.sign(returns[t0]) * np.sign(total[t1] - total[t0])
+    for scheme in ("return", "uniqueness-return"):
+        weight = Weighting(scheme, np.arange(200_000), returns).of(t0, t1)
+        assert abs(np.average(goes_on, weights=weight)) < 0.015
+    with_it = np.abs(total[t1] - total[t0] + returns[t0])
+    assert np.average(goes_on, weights=with_it) > 0.15
 
 
 def test_the_step_across_a_roll_is_nobodys_return() -> None:
@@ -121,6 +138,10 @@ def test_schemes_are_made_of_their_parts(bars: list[int], picks: Picks, decay: f
     parts = {"none": unique * 0 + 1, "uniqueness": unique, "return": attributed}
     for scheme, expected in {**parts, "uniqueness-return": unique * attributed}.items():
         weighting = Weighting(scheme, at, returns, decay)
+        if "return" in scheme and not attributed.any():
+            with pytest.raises(DataError, match="stand still"):
+                weighting.of(t0, t1)
+            continue
         floored = np.maximum(expected, LEAST * expected.mean() if "return" in scheme else 0)
         found = weighting.of(t0, t1)
         np.testing.assert_allclose(found, floored / floored.mean(), rtol=1e-9)

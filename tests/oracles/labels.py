@@ -154,13 +154,13 @@ def average_uniqueness(t0: list[int], t1: list[int], bars: list[int]) -> list[fl
 def return_attribution(
     t0: list[int], t1: list[int], bars: list[int], returns: dict[int, float]
 ) -> list[float]:
-    """Divide the return of every bar among the labels alive at its close, and add up each label's."""
+    """Divide the return of every bar among the labels alive at its close, and add up each label's after t0."""
     result = []
     for start, end in zip(t0, t1, strict=True):
         shares = [
             returns[s] / sum(a <= s <= b for a, b in zip(t0, t1, strict=True))
             for s in bars
-            if start <= s <= end
+            if start < s <= end
         ]
         result.append(abs(sum(shares)))
     return result

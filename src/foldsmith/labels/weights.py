@@ -40,24 +40,26 @@ def average_uniqueness(t0: Instants, t1: Instants, bars: Instants) -> Floats:
 def return_attribution(t0: Instants, t1: Instants, bars: Instants, returns: Floats) -> Floats:
     """Absolute return of each label, every bar's return divided among the labels that hold its close.
 
-        w_i = | sum_{s in bars, t0_i <= s <= t1_i} r_s / c_s |,    c_s = #{j : t0_j <= s <= t1_j}
+        w_i = | sum_{s in bars, t0_i < s <= t1_i} r_s / c_s |,    c_s = #{j : t0_j <= s <= t1_j}
 
-    `returns` holds r_s, the return that each bar of `bars` closed with, as from `bar_returns`; as in the source, that
-    of the bar which ends at t0 is one of them. A bar that no label holds is not looked at. O(n log n). Raises DataError
-    as `average_uniqueness` does, and where there is not one return a bar.
+    `returns` holds r_s, the return that each bar of `bars` closed with, as from `bar_returns`. That of the bar which
+    ends at t0 is not the label's, unlike in the source: it is known at t0, and would make labels heavy that go on in
+    its direction (docs/decisions/0011). A bar that no label holds is not looked at. O(n log n). Raises DataError as
+    `average_uniqueness` does, and where there is not one return a bar.
 
-    Source: section 4.6 and snippet 4.10; scaled by `foldsmith.labels.weighting`.
+    Source: section 4.6 and snippet 4.10, from the bar after t0 on; scaled by `foldsmith.labels.weighting`.
 
     >>> return_attribution(np.array([0, 1]), np.array([1, 2]), np.arange(3), np.array([0.01, 0.04, -0.05])).round(4)
-    array([0.03, 0.03])
+    array([0.02, 0.05])
     """
     if len(returns) != len(bars):
         raise DataError(f"there are {len(returns)} returns for {len(bars)} bars; one per bar is needed.")
-    first, stop = spans(t0, t1, bars)
+    _, stop = spans(t0, t1, bars)
+    after = np.searchsorted(bars, t0, side="right")
     shared = concurrency(t0, t1, bars)
     share = np.divide(returns, shared, out=np.zeros(len(bars)), where=shared > 0)
     total = np.concatenate(([0.0], np.cumsum(share)))
-    return np.asarray(np.abs(total[stop] - total[first]), dtype=np.float64)
+    return np.asarray(np.abs(total[stop] - total[after]), dtype=np.float64)
 
 
 def bar_returns(close: Floats, block: npt.NDArray[np.int32]) -> Floats:
