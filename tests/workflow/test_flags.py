@@ -18,7 +18,6 @@ from tests.market.two_contracts import NEW, OLD, two_contracts
 from tests.workflow.conftest import Desk, value
 
 from foldsmith.cli.main import main
-from foldsmith.features import FEATURES
 from foldsmith.labels.scheme import WEIGHTS, LabelScheme
 from foldsmith.models.catalogue import MODELS, installed
 from foldsmith.runs.manifest import read
