@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
+
+COMPILE = """
+import sys
+from foldsmith.features.catalogue import families, members
+from foldsmith.features.compute import compute
+from tests.features.conftest import make_bars
+for family in families()[int(sys.argv[1])::2]:
+    compute(make_bars(1, (60,), 50), 1, members(family))
+"""
+"""Compiles half of the kernels of features, or finds them compiled."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before several workers start, compile what each of them would compile for itself at the same time."""
+    if hasattr(config, "workerinput") or not getattr(config.option, "numprocesses", None):
+        return
+    halves = [subprocess.Popen([sys.executable, "-c", COMPILE, half], cwd=config.rootpath) for half in "01"]
+    for half in halves:
+        if half.wait():
+            raise pytest.UsageError("the kernels of features cannot be compiled; see the error above.")
 
 
 @pytest.hookimpl(optionalhook=True)
