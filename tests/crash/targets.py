@@ -851,6 +851,18 @@ timezone = "America/Chicago"
 """
 
 
+FEATURE_SETS = b"""[sets]
+mine = ["return_1", "volatility", "my_range"]
+"another one" = ["core", "wavelet"]
+
+[features.my_range]
+file = "my_features.py"
+function = "my_range"
+warmup = 48
+equation = "(h - l) / max_48(h - l)"
+"""
+
+
 class Instruments(Target):
     """instruments.toml of a workspace."""
 
@@ -890,6 +902,20 @@ class Presets(Target):
         command("pipeline", "run", "--symbols", "MES", "--preset", name, "--yes", *where)
 
 
+class FeatureSets(Target):
+    """features.toml of a workspace, and that no code that it names is run for being named."""
+
+    cases = 1500
+
+    def case(self, draw: Draw) -> None:
+        (self.scratch / "features.toml").write_bytes(mutate_text(draw, FEATURE_SETS, PRESETS))
+        ran = self.scratch / "ran"
+        (self.scratch / "my_features.py").write_text(f"open({str(ran)!r}, 'w')\n")
+        what = draw.choice((("list",), ("list", "--set", "mine"), ("list", "--json"), ("show", "my_range")))
+        command("features", *what, "--workspace", self.scratch)
+        assert not ran.exists()
+
+
 TARGETS: dict[str, type[Target]] = {
     "manifests": Manifests,
     "signed manifests": SignedManifests,
@@ -920,4 +946,5 @@ TARGETS: dict[str, type[Target]] = {
     "instruments": Instruments,
     "configs": Configs,
     "presets": Presets,
+    "feature sets": FeatureSets,
 }

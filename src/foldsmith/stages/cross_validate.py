@@ -88,8 +88,18 @@ def kept_settings(folder: Path, run_id: str) -> tuple[str, str, CrossValidateSet
 
 
 def features_by_model(known: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """What each model sees, as kept settings or a manifest's parameters say it; nothing where none was chosen."""
-    return {str(model): tuple(names) for model, names in known.get("features", {}).items()}
+    """Which features models see, from the settings of a run; SettingError where these are no names by model."""
+    found = known.get("features", {})
+    named = isinstance(found, Mapping) and all(
+        isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+        for names in found.values()
+    )
+    if not named:
+        raise SettingError(
+            f"the features in the settings of the run are {found!r:.60}, and no names by model; were they edited? "
+            "Start a new run."
+        )
+    return {str(model): tuple(names) for model, names in found.items()}
 
 
 def oof_metadata(dataset: Run, crossed: CrossValidated, settings: CrossValidateSettings) -> dict[str, Any]:
