@@ -195,6 +195,9 @@ class CrossValidateSettings:
 
     def __post_init__(self) -> None:
         _check_horizons(self.horizons)
+        for name in self.models:
+            if not isinstance(name, str):  # also read back from files, where it may be anything
+                raise SettingError(f"model {name!r:.40} is no name.")
         _check_unique(self.models, "model")
         for model, names in self.features.items():
             if model not in self.models or not names:

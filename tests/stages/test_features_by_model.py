@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from foldsmith.config import CrossValidateSettings
 from foldsmith.errors import SettingError
 from foldsmith.stages.cross_validate import features_by_model
 
@@ -21,3 +22,8 @@ def test_names_come_back() -> None:
 def test_what_is_no_names_is_refused(features: Any) -> None:
     with pytest.raises(SettingError, match="no names by model"):
         features_by_model({"features": features})
+
+
+def test_a_model_that_is_no_name_is_refused() -> None:
+    with pytest.raises(SettingError, match="is no name"):
+        CrossValidateSettings((["logistic"],), (5,))  # type: ignore[arg-type]
