@@ -28,6 +28,7 @@ def test_the_book(drawn: list[int], expected: tuple[int, ...]) -> None:
     np.testing.assert_allclose(found, [float(Fraction(part, whole)) for part in parts], rtol=1e-14)
 
 
+@settings(deadline=None)
 @given(BARS, PICKS, st.lists(st.integers(0, 39), max_size=20))
 def test_probabilities_against_slow_twin(bars: list[int], picks: Picks, drawn: list[int]) -> None:
     t0, t1 = labels_on(bars, picks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles import labels as oracle
 
@@ -29,6 +29,7 @@ def test_the_book() -> None:
     np.testing.assert_allclose(average_uniqueness(t0, t1, np.arange(6)), [5 / 6, 3 / 4, 1.0], rtol=1e-15)
 
 
+@settings(deadline=None)
 @given(BARS, PICKS)
 def test_against_slow_twin(bars: list[int], picks: Picks) -> None:
     t0, t1 = labels_on(bars, picks)
@@ -59,6 +60,7 @@ def test_refusals() -> None:
         average_uniqueness(t0, t0 - 1, np.arange(6))
 
 
+@settings(deadline=None)
 @given(BARS, PICKS, st.integers(0, 2**32 - 1))
 def test_return_attribution_against_slow_twin(bars: list[int], picks: Picks, seed: int) -> None:
     t0, t1 = labels_on(bars, picks)
@@ -105,6 +107,7 @@ def test_the_step_across_a_roll_is_nobodys_return() -> None:
     assert bar_returns(close[:0], np.zeros(0, dtype=np.int32)).shape == (0,)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.floats(0.01, 1.0), min_size=1, max_size=40),
     st.floats(-0.999, 1.0),
@@ -129,6 +132,7 @@ def test_time_decay_by_hand() -> None:
             time_decay(np.ones(3), oldest)
 
 
+@settings(deadline=None)
 @given(BARS, PICKS, st.floats(-0.9, 1.0), st.integers(0, 99))
 def test_schemes_are_made_of_their_parts(bars: list[int], picks: Picks, decay: float, seed: int) -> None:
     t0, t1 = (np.array(each) for each in labels_on(bars, picks))

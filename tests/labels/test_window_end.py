@@ -79,7 +79,9 @@ def test_trends_against_slow_twin(
             expected = oracle.trend_value(closes, min_bars)
             # Windows of opposite sign can be equally clear; rounding then picks either.
             found = float(values[int(np.searchsorted(windows.rows, t))])
-            assert abs(found) == pytest.approx(abs(expected), rel=1e-5, abs=1e-9)
+            # t^2 is what a line explains over what it leaves, and rounding is a share of the former.
+            near = 1e-5 + (1e-13 * expected**2 if np.isfinite(expected) else 0.0)
+            assert abs(found) == pytest.approx(abs(expected), rel=near, abs=1e-9)
             event["y"] = 0 if abs(found) <= threshold else 1 if found > 0 else -1
             if closes == sorted(closes):
                 assert found >= 0
