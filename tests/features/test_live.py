@@ -16,7 +16,7 @@ from foldsmith.features.sets import resolve
 from foldsmith.market.instruments import instrument
 from foldsmith.market.readers import read_bars
 from foldsmith.market.timeframe import parse_timeframe
-from foldsmith.stages.prepare import market_bars
+from foldsmith.stages.market_bars import market_bars
 
 CORE = resolve(["core"])
 

@@ -19,7 +19,8 @@ from foldsmith.market.instruments import instrument
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.simulate import Simulation, simulate
 from foldsmith.market.timeframe import parse_timeframe
-from foldsmith.stages.prepare import MarketBars, clean_and_mark, label_bars, market_bars
+from foldsmith.stages.market_bars import MarketBars, clean_and_mark, market_bars
+from foldsmith.stages.prepare import label_bars
 from foldsmith.stages.recipe import HorizonRecipe
 
 MES = instrument("MES")

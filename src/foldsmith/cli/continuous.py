@@ -114,7 +114,7 @@ def _source(
         if symbol is None and begins is None:
             raise SettingError(f"{path} does not begin with a symbol; say which it is of with --symbol.")
         return path, instrument_of(workspace, symbol or (begins[0] if begins else ""))
-    from foldsmith.stages.prepare import raw_file
+    from foldsmith.stages.raw_bars import raw_file
 
     refuse(ctx, ["symbol"], f"{source} is a symbol")
     return raw_file(workspace, source), instrument_of(workspace, source)

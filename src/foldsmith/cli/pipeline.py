@@ -137,7 +137,8 @@ def run(
     wanted = _symbols(workspace, symbols)
     features = _features(workspace, flags["features"])
     jobs = [(settings_of(symbol, flags, features), instrument_of(workspace, symbol)) for symbol in wanted]
-    from foldsmith.stages.prepare import prepare, raw_file
+    from foldsmith.stages.prepare import prepare
+    from foldsmith.stages.raw_bars import raw_file
 
     files = [raw_file(workspace, symbol) for symbol in wanted]
     if not yes and sys.stdin.isatty():
@@ -204,7 +205,7 @@ def settings_of(symbol: str, flags: dict[str, Any], features: tuple[str, ...]) -
 
 def _symbols(workspace: Workspace, text: str) -> tuple[str, ...]:
     """Symbols by name; `all` stands for those with raw bars. Whether a named one has any is asked later."""
-    from foldsmith.stages.prepare import raw_symbols
+    from foldsmith.stages.raw_bars import raw_symbols
 
     there = raw_symbols(workspace)
     if text.strip() == "all" and not there:
@@ -274,7 +275,7 @@ def validate(
     """Read and clean raw bars as `run` would, and verify the datasets made from them; nothing is written."""
     from foldsmith.runs.registry import DAMAGED, FINISHED, Place, read_registry
     from foldsmith.runs.verification import problems_of_run
-    from foldsmith.stages.prepare import check_raw, raw_file
+    from foldsmith.stages.raw_bars import check_raw, raw_file
 
     rule = RollRule(roll, roll_days)
     workspace = open_workspace(workspace_dir)

@@ -342,7 +342,7 @@ def status_lines(workspace: Workspace) -> list[str]:
     from foldsmith.cli.run_lines import what
     from foldsmith.runs.ledger import Ledger
     from foldsmith.runs.registry import DAMAGED, FINISHED, places, read_registry
-    from foldsmith.stages.prepare import raw_symbols
+    from foldsmith.stages.raw_bars import raw_symbols
 
     registry = read_registry(workspace, places(workspace))
     lines = [f"raw bars: {', '.join(raw_symbols(workspace)) or 'none'} (in {workspace.raw})"]

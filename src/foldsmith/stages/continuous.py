@@ -14,7 +14,7 @@ from foldsmith.market.instruments import Instrument
 from foldsmith.market.readers import read_bars
 from foldsmith.market.readers.columns import NUMBERS
 from foldsmith.market.roll_rule import RollRule
-from foldsmith.stages.prepare import clean_and_mark
+from foldsmith.stages.market_bars import clean_and_mark
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from foldsmith.market.readers.contracts import product_of
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.report.inspection import GENERATOR, render_inspection
 from foldsmith.runs.files import write_whole
-from foldsmith.stages.prepare import clean_bars, findings_lines
+from foldsmith.stages.market_bars import clean_bars
+from foldsmith.stages.raw_bars import findings_lines
 
 _CONTRACTS = 6
 """Contracts that the summary names; the page names all."""

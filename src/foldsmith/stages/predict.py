@@ -13,8 +13,9 @@ from foldsmith.market.readers import read_bars
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages.features_file import load_as_recorded
 from foldsmith.stages.horizon import feature_matrix
+from foldsmith.stages.market_bars import market_bars
 from foldsmith.stages.model_store import RECIPE, read_model, revive
-from foldsmith.stages.prepare import bar_features, market_bars
+from foldsmith.stages.prepare import bar_features
 from foldsmith.stages.recipe import Recipe
 
 

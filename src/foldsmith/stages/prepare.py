@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,121 +12,36 @@ import polars as pl
 
 from foldsmith.config import NEUTRAL_SHARE, VOLATILITY_WINDOW, PrepareSettings, parameters
 from foldsmith.contracts import BARS, LABELS
-from foldsmith.errors import DataError, MissingError
+from foldsmith.errors import DataError
 from foldsmith.features import FEATURES
 from foldsmith.features import compute as compute_features
 from foldsmith.features.own import Loaded
 from foldsmith.features.summary import summarise
-from foldsmith.intervals import Instants, as_instants
 from foldsmith.labels.barrier_tuning import choose_barriers
 from foldsmith.labels.range_volatility import range_volatility
 from foldsmith.labels.scheme import FIXED_HORIZON, TREND_SCANNING, TRIPLE_BARRIER, LabelScheme
 from foldsmith.labels.trend_scanning import LEVELS, choose_threshold, trend_labels, trend_values
 from foldsmith.labels.triple_barrier import Barriers, Floats, triple_barrier, volatility
 from foldsmith.labels.window_end import Windows, fixed_horizon
-from foldsmith.market.clean import clean
-from foldsmith.market.findings import Blocks, Findings
 from foldsmith.market.instruments import Instrument
-from foldsmith.market.readers import ENDINGS, RawBars, read_bars
-from foldsmith.market.roll_rule import DEFAULT_ROLL, RollRule
-from foldsmith.market.rolls import mark_blocks
-from foldsmith.market.sampling import sample
-from foldsmith.market.sessions import Schedule, schedule
+from foldsmith.market.readers import RawBars, read_bars
+from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.timeframe import Timeframe, parse_timeframe
 from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.splits import cut_instants
 from foldsmith.stages.features_file import chosen, load_named
+from foldsmith.stages.market_bars import MarketBars, market_bars
 from foldsmith.stages.publish import Building, Provenance, publishing, raw_parent
+from foldsmith.stages.raw_bars import file_state, findings_lines, raw_file
 from foldsmith.stages.recipe import DEFAULT_LABELLING, HorizonRecipe, Recipe
 from foldsmith.stages.tables import write_table
 from foldsmith.validation.tune import COMPLETE, Trial
 
 LABELLING = "labels"
 """What stands in the ledger for the model of a trial of label settings; its fingerprint is the raw file's hash."""
-BARS_IN_NONE = "base_bars_in_no_bar"
-"""What findings call base bars of parts that a roll or a hole cut off, or of a last bar that is not over."""
 SIMULATION_KEY = "foldsmith_simulation"
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class MarketBars:
-    """Bars of one symbol as the mathematics takes them.
-
-    base : the bars of the raw file, cleaned; bars : of the timeframe; first, stop : rows of `base` inside each bar.
-    """
-
-    base: pl.DataFrame
-    timeframe: Timeframe
-    bars: pl.DataFrame
-    first: Instants
-    stop: Instants
-    findings: dict[str, Any]
-
-    @property
-    def closes(self) -> Instants:
-        """Close of every bar, microseconds UTC: the clock that embargoes are counted on."""
-        return as_instants(self.bars["close_time"])
-
-
-def raw_file(workspace: Workspace, symbol: str) -> Path:
-    """The file or folder of a symbol's raw bars, or MissingError naming what was looked for and what is there."""
-    found = [workspace.raw / f"{symbol}_1m{ending}" for ending in ENDINGS]
-    folder = workspace.raw / f"{symbol}_1m"
-    there = [path for path in found if path.is_file()] + ([folder] if folder.is_dir() else [])
-    if len(there) == 1:
-        return there[0]
-    if there:
-        names = " and ".join(path.name for path in there)
-        raise DataError(
-            f"{workspace.raw} holds {names}; keep the one to use, so that there is no doubt which."
-        )
-    others = sorted(path.name for path in workspace.raw.glob("*_1m*")) if workspace.raw.is_dir() else []
-    raise MissingError(
-        f"no raw bars of {symbol}: {found[0]} is not there (nor {', '.join(ENDINGS[1:])}, nor a folder {folder.name}). "
-        + (
-            f"There are: {', '.join(others)}."
-            if others
-            else "The folder is empty; copy your 1-minute bars there."
-        )
-    )
-
-
-def raw_symbols(workspace: Workspace) -> list[str]:
-    """Symbols with a file or a folder of raw bars, in order."""
-    if not workspace.raw.is_dir():
-        return []
-    names = {
-        path.name.split("_1m.")[0] for path in workspace.raw.glob("*_1m.*") if path.name.endswith(ENDINGS)
-    }
-    folders = {path.name.removesuffix("_1m") for path in workspace.raw.glob("*_1m") if path.is_dir()}
-    return sorted(names | folders)
-
-
-def market_bars(
-    raw: pl.DataFrame,
-    instrument: Instrument,
-    timeframe: Timeframe,
-    start: datetime | None = None,
-    end: datetime | None = None,
-    *,
-    rules: Mapping[str, str] | None = None,
-    roll: RollRule = DEFAULT_ROLL,
-) -> MarketBars:
-    """Clean raw bars, mark blocks at rolls and holes, and make the bars that are over; nothing here looks at a disk."""
-    if start is not None:
-        raw = raw.filter(pl.col("datetime") >= start)
-    if end is not None:
-        raw = raw.filter(pl.col("datetime") < end)
-    if raw.is_empty():
-        raise DataError("no bar is left between --start and --end; look at the dates of the raw file.")
-    base, calendar, findings = clean_bars(raw, instrument, rules=rules, roll=roll)
-    bars, first, stop = sample(base, timeframe, calendar, instrument.point_value)
-    outside = base.height - int((stop - first).sum())
-    if outside:
-        findings["blocks"][BARS_IN_NONE] = {"count": outside}
-    return MarketBars(base.select(list(BARS.columns)), timeframe, bars, first, stop, findings)
 
 
 def bar_features(market: MarketBars, names: Sequence[str], own: Sequence[Loaded] = ()) -> pl.DataFrame:
@@ -135,35 +49,6 @@ def bar_features(market: MarketBars, names: Sequence[str], own: Sequence[Loaded]
     catalogued = [name for name in names if name in FEATURES]
     made = compute_features(market.bars, market.timeframe.slot_seconds, catalogued)
     return made.with_columns(each.compute(market.bars) for each in own)
-
-
-def clean_bars(
-    raw: pl.DataFrame,
-    instrument: Instrument,
-    *,
-    rules: Mapping[str, str] | None = None,
-    roll: RollRule = DEFAULT_ROLL,
-) -> tuple[pl.DataFrame, Schedule, dict[str, Any]]:
-    """Raw bars cleaned and marked, the sessions they lie in, and what was found."""
-    base, calendar, cleaning, blocks = clean_and_mark(raw, instrument, rules=rules, roll=roll)
-    return base, calendar, {"cleaning": cleaning.as_dict(), "blocks": blocks.as_dict()}
-
-
-def clean_and_mark(
-    raw: pl.DataFrame,
-    instrument: Instrument,
-    *,
-    rules: Mapping[str, str] | None = None,
-    roll: RollRule = DEFAULT_ROLL,
-) -> tuple[pl.DataFrame, Schedule, Findings, Blocks]:
-    """What `clean_bars` gives, its findings as they are: all rolls, not only those that are listed."""
-    instants = as_instants(raw["datetime"])
-    calendar = schedule(instrument.calendar, int(instants.min()), int(instants.max()))
-    cleaned, findings = clean(raw, instrument, calendar, rules=rules, roll=roll)
-    # Where no contract was left out, no two of them have a bar in common to measure a roll by.
-    others = raw if findings["overlapping_contract"].count else None
-    base, blocks = mark_blocks(cleaned, calendar, instrument.max_gap_minutes, others)
-    return base, calendar, findings, blocks
 
 
 def label_bars(
@@ -217,7 +102,7 @@ def prepare(
 ) -> Run:
     """Make and publish the dataset of one symbol in `folder` (the workspace's datasets unless given)."""
     path = raw_file(workspace, settings.symbol)
-    before = _state(path)
+    before = file_state(path)
     timeframe = parse_timeframe(settings.timeframe)
     names = chosen(workspace, settings.features)
     own = load_named(workspace, names)
@@ -264,7 +149,7 @@ def prepare(
             },
         )
         parent = raw_parent(path)
-        if _state(path) != before:
+        if file_state(path) != before:
             raise DataError(f"{path} was changed while it was read; run again when it is whole.")
         _record_labels(run, parent.content, recipe)
         return run.publish(
@@ -295,13 +180,6 @@ def _record_labels(run: Building, raw: str, recipe: Recipe) -> None:
     for horizon, labels in recipe.horizons.items():
         tried = {"timeframe": recipe.timeframe, "features": len(recipe.features), **labels.as_dict(), **said}
         recorder.record(LABELLING, horizon, "dataset", [Trial(0, tried, None, COMPLETE)])
-
-
-def _state(path: Path) -> list[tuple[str, int, int, int]]:
-    """What changes when a file, or one in a folder, is written."""
-    items = sorted(path.iterdir()) if path.is_dir() else [path]
-    found = [(item.name, item.stat()) for item in items]
-    return [(name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
 def _write_labels(
@@ -405,49 +283,3 @@ def _recipe(
         simulation=raw.metadata.get(SIMULATION_KEY),
         labelling=settings.scheme,
     )
-
-
-def check_raw(
-    path: Path,
-    instrument: Instrument,
-    file_format: str | None,
-    timezone: str | None,
-    stamp: str | None,
-    say: Say,
-    *,
-    rules: Mapping[str, str],
-    roll: RollRule,
-) -> None:
-    """Read and clean raw bars as phase 1 does, say what was found, and write nothing; DataError for a useless file."""
-    raw = read_bars(path, file_format=file_format, timezone=timezone, stamp=stamp, symbol=instrument.symbol)
-    say(f"read {path.name}: {raw.frame.height:,} bars")
-    for sentence in raw.assumptions:
-        say(f"  assumed: {sentence}")
-    for line in findings_lines(clean_bars(raw.frame, instrument, rules=rules, roll=roll)[2]):
-        say(line)
-
-
-def findings_lines(findings: Mapping[str, Any]) -> Iterator[str]:
-    """What cleaning and marking found: rows kept, then each rule that was met with its count and first instant."""
-    cleaning = findings["cleaning"]
-    yield f"kept {cleaning['kept']:,} of {cleaning['rows']:,} rows"
-    for rule, found in cleaning.items():
-        if isinstance(found, dict) and found["count"]:
-            first = _moment(found["examples"][0])
-            done = {"drop": "dropped", "sort": "sorted"}.get(found["action"], "counted")
-            yield f"  {rule}: {found['count']:,} {done}, first at {first}"
-    rolls, holes = findings["blocks"]["rolls"], findings["blocks"]["holes"]
-    if rolls["count"]:
-        yield f"  rolls: {rolls['count']:,}, first at {_moment(rolls['at'][0])}"
-    if holes["count"]:
-        longest = max(holes["at"], key=lambda hole: hole["minutes"])
-        yield (
-            f"  holes: {holes['count']:,}, {holes['minutes']:,.0f} minutes in all, the longest from "
-            f"{_moment(longest['from'])} to {_moment(longest['to'])}"
-        )
-    if BARS_IN_NONE in findings["blocks"]:
-        yield f"  base bars in no longer bar: {findings['blocks'][BARS_IN_NONE]['count']:,}"
-
-
-def _moment(at: Any) -> str:
-    return str(at["at"] if isinstance(at, Mapping) else at)[:19].replace("T", " ")

@@ -16,7 +16,8 @@ from foldsmith.market.instruments import Instrument
 from foldsmith.market.simulate import Simulation, simulate
 from foldsmith.runs.rename import rename_without_replacing
 from foldsmith.runs.store import Workspace, ensure_folder
-from foldsmith.stages.prepare import SIMULATION_KEY, label_bars, label_volatility, market_bars
+from foldsmith.stages.market_bars import market_bars
+from foldsmith.stages.prepare import SIMULATION_KEY, label_bars, label_volatility
 from foldsmith.stages.recipe import Recipe
 
 Say = Callable[[str], None]
