@@ -27,6 +27,7 @@ from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages import publish, units
 from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Building, Provenance
 from foldsmith.stages.trials import StudyLog, TrialRecorder
@@ -103,7 +104,9 @@ def main() -> None:
             cv = CrossValidateSettings(tuple(given.models.split(",")), (20,), validation)
             for _ in range(given.repeats):
                 clock.seconds, started = 0.0, time.perf_counter()
-                cross_validate(dataset, cv, provenance, lambda _: None, folder=workspace.stacking, workers=1)
+                cross_validate(
+                    dataset, cv, provenance, lambda _: None, folder=workspace.stacking, executor=Executor()
+                )
                 whole = time.perf_counter() - started
                 shares.append(clock.seconds / whole)
                 what = f"{given.symbol}, {given.models}{f', {given.n_trials} trials' if tuned else ''}"

@@ -29,6 +29,7 @@ from foldsmith.market.instruments import instrument
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_horizons
 from foldsmith.stages.model_store import read_model
 from foldsmith.stages.prepare import prepare
@@ -108,7 +109,9 @@ def measure(
     models = SETS[kind]
     provenance = Provenance(("benchmark",), Ledger(workspace.ledger))
     settings = CrossValidateSettings(models, (HORIZON,), ValidationSettings())
-    cv_run = cross_validate(dataset, settings, provenance, quiet, folder=workspace.stacking, workers=2)
+    cv_run = cross_validate(
+        dataset, settings, provenance, quiet, folder=workspace.stacking, executor=Executor(workers=2)
+    )
 
     def stored() -> None:
         train_stored(

@@ -22,6 +22,8 @@ DEFAULT_HORIZONS = (5, 10, 15, 20)
 DEFAULT_MODELS = ("xgboost", "lightgbm")
 DEFAULT_FEATURES = ("core",)
 """Sets of features that a dataset holds."""
+EXECUTORS = ("local", "dask", "ray")
+"""Where fits run: processes of this machine, or a cluster."""
 ENSEMBLE_META_LEARNER = "logistic"
 TAIL_SHARE = 0.2
 """Share of a fold's training rows, the last in time, that early stopping and tuning are scored on."""

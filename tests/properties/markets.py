@@ -20,6 +20,7 @@ from foldsmith.market.simulate import Simulation
 from foldsmith.runs.store import Run, Workspace, read_json
 from foldsmith.stages.cross_validate import cross_validate
 from foldsmith.stages.evaluate import evaluate
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_recipe
 from foldsmith.stages.simulated import write_market
 from foldsmith.stages.train import train_stored
@@ -56,7 +57,9 @@ def run_market(root: Path, edge: float, seed: int) -> Verdict:
     made = prepared(root, horizons=(HORIZON,))
     workspace = made.workspace
     settings = CrossValidateSettings(MODELS, (HORIZON,))
-    cv = cross_validate(made.dataset, settings, made.provenance, quiet, folder=workspace.stacking, workers=1)
+    cv = cross_validate(
+        made.dataset, settings, made.provenance, quiet, folder=workspace.stacking, executor=Executor()
+    )
     stacked = train_stored(
         workspace, cv.id, HORIZON, "stacking", "logistic", made.provenance, quiet,
         phase3_folder=workspace.stacking, folder=workspace.runs,

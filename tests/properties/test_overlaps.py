@@ -15,6 +15,7 @@ from foldsmith.config import TAIL_SHARE, CrossValidateSettings, ValidationSettin
 from foldsmith.dataset import Dataset
 from foldsmith.splits import PurgedKFold, purged_tail
 from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.out_of_fold import _folds
 from foldsmith.stages.train import _events, stored_inputs
@@ -138,7 +139,7 @@ def test_a_stored_table_keeps_its_folds_apart_at_both_levels(small: Made) -> Non
         small.provenance,
         quiet,
         folder=small.workspace.stacking,
-        workers=1,
+        executor=Executor(),
     )
     inputs, _, _ = stored_inputs(small.workspace, run, 10)
     table = load_horizons(small.dataset, (10,), settings)[10]

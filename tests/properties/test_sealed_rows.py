@@ -18,6 +18,7 @@ from foldsmith.intervals import as_instants
 from foldsmith.runs.ledger import Ledger
 from foldsmith.stages import cross_validate as stage
 from foldsmith.stages import out_of_fold as engine
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.out_of_fold import _folds, fit_unit, fold_key, run_folds
 from foldsmith.stages.tables import read_metadata
@@ -62,7 +63,7 @@ def predicted(table: HorizonTable, folder: Path) -> pl.DataFrame:
         MODELS,
         SETTINGS,
         UnitStore(folder),
-        workers=1,
+        executor=Executor(),
         say=quiet,
         recorder=recorder(folder),
     )
@@ -122,7 +123,9 @@ def test_a_fault_is_found(table: HorizonTable, tmp_path: Path, monkeypatch: pyte
 
 def run_of(made: Made, folder: Path) -> Any:
     settings = CrossValidateSettings(MODELS, (HORIZON,), replace(SETTINGS, n_trials=1))
-    return stage.cross_validate(made.dataset, settings, made.provenance, quiet, folder=folder, workers=1)
+    return stage.cross_validate(
+        made.dataset, settings, made.provenance, quiet, folder=folder, executor=Executor()
+    )
 
 
 def test_the_test_segment_is_not_looked_at(

@@ -22,6 +22,7 @@ from foldsmith.runs.store import Run, Workspace, published
 from foldsmith.stages import remake
 from foldsmith.stages.cross_validate import cross_validate
 from foldsmith.stages.evaluate import evaluate
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
 from foldsmith.stages.simulated import write_market
@@ -60,7 +61,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     runs["dataset"] = prepare(workspace, settings, instrument("MES"), source, say)
     cv = CrossValidateSettings(("lightgbm", "logistic"), (5,), VALIDATION)
     runs["cv"] = cross_validate(
-        runs["dataset"], cv, source, say, folder=workspace.stacking, name="base", workers=1
+        runs["dataset"], cv, source, say, folder=workspace.stacking, name="base", executor=Executor()
     )
     runs["base"] = train_base(
         runs["dataset"],
@@ -79,7 +80,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     )  # fmt: skip
     runs["fresh"] = train_fresh(
         runs["dataset"], CrossValidateSettings(("logistic",), (10,), PLAIN), "voting", None, source, say,
-        folder=workspace.runs, workers=1,
+        folder=workspace.runs, executor=Executor(),
     )  # fmt: skip
     runs["evaluation"] = evaluate(
         workspace, runs["stored"].id, "test", source, say, folder=workspace.runs

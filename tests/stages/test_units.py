@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from foldsmith.errors import DataError, IntegrityError, UnfinishedError
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.units import Result, Unit, UnitStore, run_units
 
 
@@ -39,7 +40,12 @@ def same(a: Result, b: Result) -> bool:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_are_those_of_the_calls_in_the_order_of_the_units(tmp_path: Path, workers: int) -> None:
     told: list[str] = []
-    found = run_units(units(5), UnitStore(tmp_path), workers=workers, done=lambda key, _: told.append(key))
+    found = run_units(
+        units(5),
+        UnitStore(tmp_path),
+        executor=Executor(workers=workers),
+        done=lambda key, _: told.append(key),
+    )
     assert list(found) == [f"unit_{i}" for i in range(5)]
     assert sorted(told) == list(found)
     assert all(same(found[f"unit_{i}"], make(number=i)) for i in range(5))
@@ -47,10 +53,10 @@ def test_results_are_those_of_the_calls_in_the_order_of_the_units(tmp_path: Path
 
 def test_what_is_kept_is_not_run_again(tmp_path: Path) -> None:
     store = UnitStore(tmp_path)
-    run_units(units(3), store, workers=1, done=lambda *_: None)
+    run_units(units(3), store, executor=Executor(), done=lambda *_: None)
     told: list[str] = []
     again = [Unit(f"unit_{i}", fail, {"number": i}) for i in range(3)] + units(5)[3:]
-    found = run_units(again, UnitStore(tmp_path), workers=1, done=lambda key, _: told.append(key))
+    found = run_units(again, UnitStore(tmp_path), executor=Executor(), done=lambda key, _: told.append(key))
     assert told == ["unit_3", "unit_4"]
     assert same(found["unit_1"], make(number=1))
 
@@ -61,7 +67,7 @@ def test_a_unit_half_written_by_a_kill_is_run_again(tmp_path: Path) -> None:
     half.mkdir()
     (half / "record.json").write_text("{")
     assert "unit_0" not in store
-    found = run_units(units(1), store, workers=1, done=lambda *_: None)
+    found = run_units(units(1), store, executor=Executor(), done=lambda *_: None)
     assert same(found["unit_0"], make(number=0))
 
 
@@ -70,7 +76,7 @@ def test_a_unit_that_fails_stops_no_other_and_is_told_at_the_end(tmp_path: Path,
     store = UnitStore(tmp_path)
     bad = [Unit(f"bad_{i}", fail, {"number": i}) for i in range(7)]
     with pytest.raises(UnfinishedError, match=r"7 of 9 fits failed: bad_0 \(ValueError: this unit") as caught:
-        run_units([*bad, *units(2)], store, workers=workers, done=lambda *_: None)
+        run_units([*bad, *units(2)], store, executor=Executor(workers=workers), done=lambda *_: None)
     assert "and 2 more" in str(caught.value)
     assert "unit_0" in store
     assert "unit_1" in store
@@ -78,14 +84,16 @@ def test_a_unit_that_fails_stops_no_other_and_is_told_at_the_end(tmp_path: Path,
     assert "this unit cannot be made" in (store.folder / "bad_0.error.txt").read_text()
     mended = [Unit(f"bad_{i}", make, {"number": i}) for i in range(7)]
     again = [*mended, Unit("unit_0", fail, {}), Unit("unit_1", fail, {})]
-    assert list(run_units(again, store, workers=1, done=lambda *_: None)) == [each.key for each in again]
+    assert list(run_units(again, store, executor=Executor(), done=lambda *_: None)) == [
+        each.key for each in again
+    ]
 
 
 def test_a_disk_without_room_stops_all(tmp_path: Path) -> None:
     store = UnitStore(tmp_path)
     full = [Unit(f"full_{i}", fill_the_disk, {}) for i in range(2)]
     with pytest.raises(OSError, match="No space left"):
-        run_units([*full, *units(1)], store, workers=1, done=lambda *_: None)
+        run_units([*full, *units(1)], store, executor=Executor(), done=lambda *_: None)
     assert "unit_0" not in store
 
 
@@ -95,7 +103,7 @@ def test_a_worker_that_is_killed_is_told(tmp_path: Path) -> None:
         run_units(
             [*units(2), *(Unit(f"die_{i}", die, {}) for i in range(2))],
             store,
-            workers=2,
+            executor=Executor(workers=2),
             done=lambda *_: None,
         )
 
@@ -104,7 +112,7 @@ def test_a_worker_that_is_killed_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("harm", ["flipped", "cut", "gone", "more"])
 def test_a_unit_that_was_damaged_is_never_used(tmp_path: Path, name: str, harm: str) -> None:
     store = UnitStore(tmp_path)
-    run_units(units(3), store, workers=1, done=lambda *_: None)
+    run_units(units(3), store, executor=Executor(), done=lambda *_: None)
     path = store.folder / "unit_2" / name
     content = bytearray(path.read_bytes())
     if harm == "flipped":
@@ -119,7 +127,7 @@ def test_a_unit_that_was_damaged_is_never_used(tmp_path: Path, name: str, harm: 
     with pytest.raises(IntegrityError, match=r"unit_2 is damaged .* delete that folder and resume"):
         store.load("unit_2")
     told: list[str] = []
-    found = run_units(units(3), store, workers=1, done=lambda key, _: told.append(key))
+    found = run_units(units(3), store, executor=Executor(), done=lambda key, _: told.append(key))
     assert told == ["unit_2"]
     assert same(found["unit_2"], make(number=2))
 
@@ -148,7 +156,7 @@ def test_a_worker_ends_soon_after_its_parent_was_killed(tmp_path: Path) -> None:
         "import sys, pathlib; sys.path.insert(0, sys.argv[2]);"
         "from tests.stages.test_units import hang; from foldsmith.stages.units import *;"
         "run_units([Unit(f'u{i}', hang, {'folder': sys.argv[1]}) for i in range(2)],"
-        " UnitStore(pathlib.Path(sys.argv[1])), workers=2, done=print)"
+        " UnitStore(pathlib.Path(sys.argv[1])), executor=Executor(workers=2), done=print)"
     )
     root = str(Path(__file__).parents[2])
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path), root])

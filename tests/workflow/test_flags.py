@@ -451,6 +451,22 @@ def test_trials_are_made_where_tuning_is_asked_for(tiny: Desk) -> None:
         assert "without --tune" in tiny.denied(*command, "--n-trials", 3)
 
 
+@covers("cv", "--executor", "--cluster")
+@covers("train", "--executor", "--cluster")
+def test_flags_of_where_fits_run(tiny: Desk) -> None:
+    """That a cluster makes the same bytes, test_clusters shows."""
+    wrong = ["--cluster", "tcp://127.0.0.1:1"]
+    assert "add --executor dask or ray" in tiny.denied("cv", *wrong)
+    fresh = ["train", "--model", "voting", "--horizon", 5]
+    assert "add --executor dask or ray" in tiny.denied(*fresh, *wrong)
+    assert "one fit runs here" in tiny.denied(
+        "train", "--model", "logistic", "--horizon", 5, "--executor", "dask"
+    )
+    made = tiny.train(*fresh[1:], "--base-models", "logistic", "--n-splits", 2)
+    words = ["--base-models", "logistic", "--n-splits", 2, "--executor", "dask", "--workers", 1]
+    assert tiny.train(*fresh[1:], *words).content == made.content
+
+
 @covers("cv", "--output-dir", "--output-name", "--workers", "--workspace")
 def test_where_and_by_how_many_changes_no_content(tiny: Desk, tmp_path: Path) -> None:
     plain = tiny.cv("--models", "logistic")

@@ -18,7 +18,13 @@ from foldsmith.cli.command import (
     workspace_option,
 )
 from foldsmith.cli.feature_choice import features_by_model
-from foldsmith.cli.validation_options import STORED, validation_options, validation_settings, worker_count
+from foldsmith.cli.validation_options import (
+    STORED,
+    WHERE,
+    chosen_executor,
+    validation_options,
+    validation_settings,
+)
 from foldsmith.config import DEFAULT_MODELS, CrossValidateSettings, parse_horizons, parse_list
 from foldsmith.errors import SettingError, UnfinishedError
 
@@ -52,11 +58,11 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
         _list(ctx, workspace, folder, flags)
         return
     refuse(ctx, ["as_json"], "it is a form of --list-cv-runs, which is not given")
-    workers = worker_count(flags["workers"])
+    executor = chosen_executor(flags)
     if flags["resume"] is not None:
         refuse(
             ctx,
-            ["models", "horizons", *STORED[:-1], "output_name", "dry_run"],
+            ["models", "horizons", *(name for name in STORED if name not in WHERE), "output_name", "dry_run"],
             "a resumed run has the settings it was begun with",
         )
         dataset, settings = _resumed(workspace, folder, flags["resume"])
@@ -64,7 +70,7 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
         dataset, settings = _fresh(ctx, workspace, flags)
     if flags["dry_run"]:
         refuse(ctx, ["output_name"], "a dry run writes nothing")
-        _say_plan(dataset, settings, workers)
+        _say_plan(dataset, settings, executor.workers)
         return
     from foldsmith.stages.cross_validate import cross_validate
 
@@ -77,7 +83,7 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
             folder=folder,
             name=flags["output_name"],
             resume=flags["resume"],
-            workers=workers,
+            executor=executor,
         )
     except UnfinishedError as error:
         # Its last words are the command that goes on, to which folders of one's own belong.

@@ -19,7 +19,13 @@ from foldsmith.cli.command import (
     workspace_option,
 )
 from foldsmith.cli.feature_choice import features_by_model
-from foldsmith.cli.validation_options import STORED, validation_options, validation_settings, worker_count
+from foldsmith.cli.validation_options import (
+    STORED,
+    chosen_executor,
+    validation_options,
+    validation_settings,
+    worker_count,
+)
 from foldsmith.config import (
     DEFAULT_MODELS,
     ENSEMBLE_META_LEARNER,
@@ -189,6 +195,7 @@ def _base(
         f"{name} is a base model, fitted once on the training segment",
     )
     refuse(ctx, ["embargo_bars"], f"{name} is a base model, scored on rows after all it is fitted on")
+    refuse(ctx, ["executor_kind", "cluster"], f"{name} is a base model, and one fit runs here")
     settings = validation_settings(ctx)
     if params and settings.tune:
         raise SettingError(
@@ -241,7 +248,7 @@ def _ensemble_from_fresh(
         provenance(workspace),
         say,
         folder=folder,
-        workers=worker_count(flags["workers"]),
+        executor=chosen_executor(flags),
     )
 
 

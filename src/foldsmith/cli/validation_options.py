@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from foldsmith.cli.command import given
-from foldsmith.config import ValidationSettings, default_workers
+from foldsmith.config import EXECUTORS, ValidationSettings, default_workers
 from foldsmith.errors import SettingError
 from foldsmith.labels.scheme import WEIGHTS
+
+if TYPE_CHECKING:
+    from foldsmith.stages.executors import Executor
 
 _DEFAULTS = ValidationSettings()
 
@@ -66,8 +69,23 @@ OPTIONS = (
         default=None,
         help="Processes; of a single fit, threads.  [default: the cores of this machine]",
     ),
+    click.option(
+        "--executor",
+        "executor_kind",
+        type=click.Choice(EXECUTORS),
+        default=EXECUTORS[0],
+        show_default=True,
+        help="Where fits run: processes here, or a Dask or Ray cluster.",
+    ),
+    click.option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Of a running cluster that sees this folder under the same path.  [default: one here, of --workers]",
+    ),
 )
 
+WHERE = ("workers", "executor_kind", "cluster")
+"""Parameters that say where fits run, and so nothing about what they find."""
 STORED = (
     "symbol",
     "dataset_id",
@@ -80,7 +98,7 @@ STORED = (
     "sample_weight",
     "time_decay",
     "seed",
-    "workers",
+    *WHERE,
 )
 """Parameters that come from the CV run where stored predictions are used."""
 
@@ -99,6 +117,13 @@ def validation_settings(ctx: click.Context) -> ValidationSettings:
         raise SettingError("--n-trials does not apply without --tune; add --tune or leave it out.")
     names = ValidationSettings.__dataclass_fields__
     return ValidationSettings(**{name: values[name] for name in names})
+
+
+def chosen_executor(flags: Mapping[str, Any]) -> Executor:
+    """Where fits run, from the flags."""
+    from foldsmith.stages.executors import Executor
+
+    return Executor(flags["executor_kind"], worker_count(flags["workers"]), flags["cluster"])
 
 
 def worker_count(workers: int | None) -> int:

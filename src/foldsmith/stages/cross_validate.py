@@ -11,6 +11,7 @@ from foldsmith.contracts import base_prediction_contract, oof_contract
 from foldsmith.errors import DataError, SettingError
 from foldsmith.runs.store import Run, ensure_folder, write_json
 from foldsmith.stages import publish
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.model_store import RECIPE, write_model
 from foldsmith.stages.out_of_fold import CrossValidated, run_folds
@@ -31,7 +32,7 @@ def cross_validate(
     folder: Path,
     name: str | None = None,
     resume: str | None = None,
-    workers: int,
+    executor: Executor,
 ) -> Run:
     """Make (or resume) and publish one CV run in `folder`."""
     tables = load_horizons(dataset, settings.horizons, settings.validation)
@@ -45,7 +46,7 @@ def cross_validate(
             settings.models,
             settings.validation,
             store,
-            workers=workers,
+            executor=executor,
             say=say,
             recorder=run.recorder(dataset.manifest.content),
             features=settings.features,

@@ -21,6 +21,7 @@ from foldsmith.intervals import Rows
 from foldsmith.labels.weighting import Weighting
 from foldsmith.models.base import Classifier
 from foldsmith.splits import PurgedKFold
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable
 from foldsmith.stages.model_store import StoredModel, loadable_files
 from foldsmith.stages.scores import log_loss, table_scores
@@ -138,7 +139,7 @@ def run_folds(
     settings: ValidationSettings,
     store: UnitStore,
     *,
-    workers: int,
+    executor: Executor,
     say: Say,
     recorder: TrialRecorder,
     features: Features = MappingProxyType({}),
@@ -152,9 +153,9 @@ def run_folds(
     seen = _seen(training, features)
     units = _fold_units(tables, seen, folds, models, settings, store, recorder, features)
     progress = _Progress(say, len(units) + len(models) * len(tables))
-    fitted = run_units(units, store, workers=workers, done=progress.fold)
+    fitted = run_units(units, store, executor=executor, done=progress.fold)
     refits = _refit_units(tables, seen, models, settings, fitted, features)
-    refitted = run_units(refits, store, workers=workers, done=progress.refit)
+    refitted = run_units(refits, store, executor=executor, done=progress.refit)
     return {
         h: _assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, refitted, features)
         for h in tables

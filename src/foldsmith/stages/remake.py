@@ -20,6 +20,7 @@ from foldsmith.runs.registry import KINDS
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages.cross_validate import cross_validate, features_by_model
 from foldsmith.stages.evaluate import evaluate
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_recipe
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
@@ -147,7 +148,7 @@ class _Remaking:
                     self.provenance,
                     self.say,
                     folder=self.target.stacking,
-                    workers=self.workers,
+                    executor=Executor(workers=self.workers),
                 )
             # Where parents are looked for by id: among those made now, if they were.
             where = self.target if remade else self.source
@@ -183,7 +184,7 @@ class _Remaking:
                 self.provenance,
                 self.say,
                 folder=self.target.runs,
-                workers=self.workers,
+                executor=Executor(workers=self.workers),
             )
         return train_base(
             parents["dataset"],

@@ -19,6 +19,7 @@ from foldsmith.evaluation.metrics import score
 from foldsmith.intervals import as_instants
 from foldsmith.runs.manifest import Parent
 from foldsmith.runs.store import Run, Workspace, write_json
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_closes, load_horizons, load_recipe
 from foldsmith.stages.model_store import RECIPE, StoredModel, loadable_files, read_model, write_model
 from foldsmith.stages.out_of_fold import WHOLE, CrossValidated, events_table, run_folds, single_trial
@@ -193,7 +194,12 @@ def _otherwise(run: Run, dataset: Run) -> str:
 
 
 def fresh_inputs(
-    run: Building, table: HorizonTable, cv: CrossValidateSettings, fingerprint: str, workers: int, say: Say
+    run: Building,
+    table: HorizonTable,
+    cv: CrossValidateSettings,
+    fingerprint: str,
+    executor: Executor,
+    say: Say,
 ) -> EnsembleInputs:
     """Make the out-of-fold predictions here and now (the legacy way), by the code that `cv` runs."""
     store = UnitStore(run.path)
@@ -202,7 +208,7 @@ def fresh_inputs(
         cv.models,
         cv.validation,
         store,
-        workers=workers,
+        executor=executor,
         say=say,
         recorder=run.recorder(fingerprint),
         features=cv.features,
@@ -295,13 +301,13 @@ def train_fresh(
     say: Say,
     *,
     folder: Path,
-    workers: int,
+    executor: Executor,
 ) -> Run:
     """Train an ensemble on predictions made on the spot (the legacy way)."""
     (horizon,) = cv.horizons
     table = load_horizons(dataset, cv.horizons, cv.validation)[horizon]
     with publishing(folder, "model", provenance, prefix=f"{name}_h{horizon}_") as run:
-        inputs = fresh_inputs(run, table, cv, dataset.manifest.content, workers, say)
+        inputs = fresh_inputs(run, table, cv, dataset.manifest.content, executor, say)
         return _finish(run, inputs, table.recipe, name, meta_learner, [run_parent(dataset)])
 
 

@@ -11,15 +11,10 @@ import json
 import os
 import secrets
 import shutil
-import signal
-import threading
-import time
 import traceback
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +24,7 @@ import numpy.typing as npt
 from foldsmith.errors import DataError, FoldsmithError, IntegrityError, UnfinishedError
 from foldsmith.runs.files import disk_trouble, fsync_path, hash_file, read_json, write_json
 from foldsmith.runs.rename import rename_without_replacing
+from foldsmith.stages.executors import Executor, WorkersLost
 
 FOLDER = ".units"
 HASHES = "hashes.json"
@@ -136,7 +132,7 @@ def run_units(
     units: Sequence[Unit],
     store: UnitStore,
     *,
-    workers: int,
+    executor: Executor,
     done: Callable[[str, dict[str, Any]], None],
 ) -> dict[str, Result]:
     """Run the units that the store does not hold yet and return all results by key, in the order of `units`.
@@ -148,12 +144,12 @@ def run_units(
     waiting = [unit for unit in units if unit.key not in store]
     failed = {}
     try:
-        for key, reason in _finished(waiting, store, min(workers, len(waiting))):
+        for key, reason in executor.each(partial(_call, store), waiting, store.folder):
             if reason is None:
                 done(key, store.load(key).record)
             else:
                 failed[key] = reason
-    except BrokenExecutor as error:
+    except WorkersLost as error:
         raise UnfinishedError(
             "a worker process was killed, most likely by the system for want of memory; use fewer --workers"
         ) from error
@@ -164,24 +160,8 @@ def run_units(
     return {unit.key: store.load(unit.key) for unit in units}
 
 
-def _finished(units: Sequence[Unit], store: UnitStore, workers: int) -> Iterable[tuple[str, str | None]]:
-    """Key of each unit as it ends, and why it failed (None if it did not)."""
-    if workers <= 1:
-        return (_call(unit, store) for unit in units)
-    from joblib import Parallel, delayed
-
-    # Stopped by Ctrl-C, joblib warns about the tasks it dropped; that is what was asked for.
-    warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
-    # Large arrays reach the workers as read-only memory maps, so that k workers do not hold k copies.
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="all")
-    with _interrupts_kept_from_children():
-        found: Iterable[tuple[str, str | None]] = parallel(
-            delayed(_call_in_worker)(unit, store, os.getpid()) for unit in units
-        )
-    return found
-
-
-def _call(unit: Unit, store: UnitStore) -> tuple[str, str | None]:
+def _call(store: UnitStore, unit: Unit) -> tuple[str, str | None]:
+    """Make and keep a unit: its key, and why it failed (None if it did not)."""
     try:
         store.save(unit.key, unit.call(**unit.arguments))
     except FoldsmithError as error:
@@ -192,41 +172,6 @@ def _call(unit: Unit, store: UnitStore) -> tuple[str, str | None]:
         (store.folder / f"{unit.key}.error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         return unit.key, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
     return unit.key, None
-
-
-def _call_in_worker(unit: Unit, store: UnitStore, parent: int) -> tuple[str, str | None]:
-    _end_with(parent)
-    return _call(unit, store)
-
-
-_watched: set[int] = set()
-
-
-def _end_with(parent: int) -> None:
-    """End this worker when its parent has ended, however that happened: nobody would take its results."""
-    if parent in _watched:
-        return
-    _watched.add(parent)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def _interrupts_kept_from_children() -> Iterator[None]:
-    """Processes started here never see Ctrl-C, which a terminal sends to all: this process alone ends them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _write(path: Path, content: bytes) -> None:
