@@ -30,7 +30,7 @@ class BarInputs:
     """What features fitted inside a fold are made of: numbers of every bar, and which bar each row is.
 
     values : float32 (n_bars, k), NaN in warm-up; names : of the k columns; block : int32 (n_bars,), another where a bar
-    does not go on from the one before; bar : int64 (n,), rising.
+    does not go on from the one before; bar : int64 (n,).
     """
 
     values: npt.NDArray[np.float32]

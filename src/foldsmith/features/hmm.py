@@ -49,7 +49,9 @@ class Parameters:
         if not shaped or not all(
             np.isfinite(part).all() for part in (self.transition, self.means, self.variances)
         ):
-            raise DataError(f"a model of {m} states needs finite numbers of shapes (m, m), (m, k) and (m, k).")
+            raise DataError(
+                f"a model of {m} states needs finite numbers of shapes (m, m), (m, k) and (m, k)."
+            )
         whole = np.abs(self.transition.sum(axis=1) - 1).max() < 1e-9 and self.transition.min() >= 0
         if not whole or self.variances.min() <= 0:
             raise DataError("rows of a transition matrix add up to 1, and variances are positive.")
@@ -126,20 +128,21 @@ class LiveFilter:
         return out
 
 
-def fit(
-    spec: MarkovSpec, X: npt.NDArray[np.float32], bar: Bars, block: npt.NDArray[np.int32]
-) -> Hmm:
+def fit(spec: MarkovSpec, X: npt.NDArray[np.float32], bar: Bars, block: npt.NDArray[np.int32]) -> Hmm:
     """Fit by expectation and maximisation on these bars alone (Baum et al. 1970), from a start without chance.
 
     X : float32 (n, k), finite inputs of the training bars in the order of time; bar : (n,), their numbers in the
     series; block : (n,), the blocks that they are in. Bars that follow each other in one block are one sequence; where
-    a bar is missing, or the block is another, the next begins. DataError for fewer than 100 bars or missing inputs.
+    a bar is missing, or the block is another, the next begins. DataError for fewer than 100 bars, bars out of order, or
+    missing inputs.
     """
     if len(X) < LEAST_BARS:
         raise DataError(
             f"{len(X)} training bars are too few to fit the hidden Markov model {spec.name}: at least {LEAST_BARS} are "
             "needed. Use fewer folds, more data, or features without hmm."
         )
+    if (np.diff(bar) <= 0).any():
+        raise DataError(f"training bars of {spec.name} are not in the order of time; sort the rows by bar.")
     if not np.isfinite(X).all():
         raise DataError(f"an input of {spec.name} is missing in a training bar; drop rows in warm-up.")
     observed = _observed(spec, X)
@@ -156,7 +159,7 @@ def sequences(bar: Bars, block: npt.NDArray[np.int32]) -> Bars:
     [0, 2, 3, 4]
     """
     breaks = (np.diff(bar) != 1) | (np.diff(block) != 0)
-    return np.r_[0, np.flatnonzero(breaks) + 1, len(bar)].astype(np.int64)
+    return np.array([0, *(np.flatnonzero(breaks) + 1), len(bar)], dtype=np.int64)
 
 
 def start(z: Floats, states: int, order: str) -> Parameters:

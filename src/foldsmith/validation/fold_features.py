@@ -16,8 +16,9 @@ import numpy.typing as npt
 from foldsmith.dataset import BarInputs, Dataset
 from foldsmith.errors import DataError
 from foldsmith.features import hmm
-from foldsmith.features.fitted import FITTED, MARKOV, inputs_of, models_of
+from foldsmith.features.fitted import FITTED, MARKOV, models_of
 from foldsmith.features.hmm import Hmm, Parameters
+from foldsmith.intervals import Rows
 from foldsmith.models.base import Classifier
 from foldsmith.models.stored import fact, numbers, pack, unpack
 
@@ -47,10 +48,10 @@ class FoldFeatures:
             found[name] = hmm.fit(spec, inputs.columns(spec.inputs)[inputs.bar], inputs.bar, block)
         return cls(rows.fitted, found)
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The features of the catalogue that they are made of."""
-        return inputs_of(self.names)
+    @classmethod
+    def fit_on(cls, data: Dataset, rows: Rows) -> Self:
+        """`fit` of these rows of `data`; none of it is copied where nothing is to be fitted."""
+        return cls.fit(data.take(rows)) if data.fitted else cls()
 
     def matrix(self, X: Matrix, inputs: BarInputs | None) -> Matrix:
         """Columns that the model sees: float32 (n, p + q), X and behind it the q fitted features.
@@ -72,12 +73,17 @@ class FoldFeatures:
         if not self.names:
             return data
         return Dataset(
-            self.matrix(data.X, data.inputs), data.y, data.weight, data.t0, data.t1, (*data.names, *self.names)
+            self.matrix(data.X, data.inputs),
+            data.y,
+            data.weight,
+            data.t0,
+            data.t1,
+            (*data.names, *self.names),
         )
 
     def _of_bars(self, inputs: BarInputs) -> Matrix:
         """The fitted features of every bar up to the last that is asked for: float32 (n, q)."""
-        until = int(inputs.bar[-1]) + 1 if len(inputs.bar) else 0
+        until = int(inputs.bar.max()) + 1 if len(inputs.bar) else 0
         states = {
             name: model.filtered(inputs.columns(model.spec.inputs)[:until], inputs.block[:until])
             for name, model in (self.markov or {}).items()
@@ -101,7 +107,9 @@ class FoldFeatures:
         names = tuple(fact(facts, "features", list))
         for name in names:
             if not isinstance(name, str) or name not in FITTED or names.count(name) > 1:
-                raise DataError(f"{FILE} names {name!r:.60}, no fitted feature, or twice; train the model again.")
+                raise DataError(
+                    f"{FILE} names {name!r:.60}, no fitted feature, or twice; train the model again."
+                )
         markov = fact(facts, "markov", dict)
         if set(markov) != set(models_of(names)):
             raise DataError(f"{FILE} holds other models than its features need; train the model again.")
@@ -114,10 +122,6 @@ class FoldModel:
 
     features: FoldFeatures
     classifier: Classifier
-
-    def predict_proba(self, data: Dataset) -> npt.NDArray[np.float64]:
-        """float64 (n, 3), class order -1, 0, 1, of rows that have what the fitted rows had."""
-        return self.classifier.predict_proba(self.features.matrix(data.X, data.inputs))
 
     def to_files(self) -> dict[str, bytes]:
         """Both as named bytes."""
@@ -139,7 +143,9 @@ def _facts(model: Hmm) -> dict[str, Any]:
 def _restored(name: str, facts: Mapping[str, Any]) -> Hmm:
     spec = MARKOV[name]
     if facts.get("inputs") != list(spec.inputs):
-        raise DataError(f"{FILE}: {name} was fitted on other inputs, by another version; train the model again.")
+        raise DataError(
+            f"{FILE}: {name} was fitted on other inputs, by another version; train the model again."
+        )
     k, m = len(spec.inputs), spec.states
     return Hmm(
         spec,
