@@ -1,7 +1,7 @@
 """Sets of features by name, and which features a list of names stands for.
 
-A name is that of a set, of a family or of one feature, fitted ones (family `hmm`) included. A workspace adds sets of its
-own, and features of its own, in `features.toml`; their names are given here as arguments.
+A name is that of a set, of a family or of one feature, fitted ones (family `hmm`) included. A workspace adds sets of
+its own, and features of its own, in `features.toml`; their names are given here as arguments.
 """
 
 from __future__ import annotations

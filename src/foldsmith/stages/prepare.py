@@ -139,7 +139,9 @@ def prepare(
             each.probe(market.bars)
         features = bar_features(market, names, own)
         write_table(features, run.path / "features.parquet")
-        say(f"computed {len(names)} features on {market.bars.height:,} bars of {settings.timeframe}")
+        say(f"computed {features.width - 1} features on {market.bars.height:,} bars of {settings.timeframe}")
+        if any(name in FITTED for name in names):
+            say(f"  and {sum(name in FITTED for name in names)} more are fitted inside each fold, from these")
         cuts = cut_instants(market.closes, settings.ratios)
         made, label_counts = _write_labels(run.path, market, settings, instrument, cuts, say)
         recipe = _recipe(settings, instrument, timeframe, raw, cuts, made, names, own)
