@@ -30,7 +30,7 @@ def features_by_model(
     for model, words in _words(text, models).items():
         names = _names(workspace, dataset, recipe, words)
         # To ask for all there is changes nothing, and leaves no trace.
-        if names != recipe.features:
+        if names != recipe.names:
             found[model] = names
     return found
 
@@ -62,17 +62,17 @@ def _names(workspace: Workspace, dataset: Run, recipe: Recipe, words: Sequence[s
     wanted: set[str] = set()
     for word in words:
         # A feature that is in the dataset is known, also where its features.toml is not.
-        inner = (word,) if word in recipe.features else chosen(workspace, [word])
-        missing = [name for name in inner if name not in recipe.features]
+        inner = (word,) if word in recipe.names else chosen(workspace, [word])
+        missing = [name for name in inner if name not in recipe.names]
         if missing:
             more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            both = ",".join(dict.fromkeys((*shortest(recipe.features), word)))
+            both = ",".join(dict.fromkeys((*shortest(recipe.names), word)))
             raise SettingError(
                 f"--features {word}: {missing[0]}{more} of it is not in dataset {dataset.id}. Make one that has it: "
                 f"./pipeline run --symbols {recipe.symbol} --features {both}"
             )
         wanted.update(inner)
-    return tuple(name for name in recipe.features if name in wanted)
+    return tuple(name for name in recipe.names if name in wanted)
 
 
 def spelled(features: Mapping[str, Sequence[str]], models: Sequence[str]) -> str | None:

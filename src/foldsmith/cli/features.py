@@ -15,6 +15,8 @@ from foldsmith.errors import SettingError
 if TYPE_CHECKING:
     from foldsmith.stages.features_file import FeaturesFile
 
+INSIDE = "inside each fold, on its training rows; no dataset holds it"
+"""What is said of a fitted feature."""
 OWN = "own"
 """What stands for the family and memory of a feature that the workspace adds."""
 
@@ -34,10 +36,11 @@ def list_features(chosen: str | None, as_json: bool, workspace_dir: Path) -> Non
     """List features with family, warm-up in bars and memory, and the sets there are."""
     from foldsmith.config import parse_words
     from foldsmith.features.catalogue import FEATURES
+    from foldsmith.features.fitted import FITTED
     from foldsmith.stages.features_file import read_features_file
 
     own = read_features_file(open_workspace(workspace_dir))
-    names = (*FEATURES, *own.features) if chosen is None else own.resolve(parse_words(chosen))
+    names = (*FEATURES, *FITTED, *own.features) if chosen is None else own.resolve(parse_words(chosen))
     records = [_record(own, name) for name in names]
     if as_json:
         say(
@@ -60,11 +63,13 @@ def list_features(chosen: str | None, as_json: bool, workspace_dir: Path) -> Non
 def show(name: str, as_json: bool, workspace_dir: Path) -> None:
     """Show what a feature is: equation, source, where it has no value, and the sets it is in."""
     from foldsmith.features.catalogue import FEATURES
+    from foldsmith.features.fitted import FITTED
     from foldsmith.stages.features_file import read_features_file
 
     own = read_features_file(open_workspace(workspace_dir))
-    if name not in FEATURES and name not in own.features:
-        near = [known for known in (*FEATURES, *own.features) if name.lower() in known][:8]
+    every = (*FEATURES, *FITTED, *own.features)
+    if name not in every:
+        near = [known for known in every if name.lower() in known][:8]
         raise SettingError(
             f"unknown feature {name!r:.60}; "
             + (f"there are {', '.join(near)}." if near else "see `foldsmith features list`.")
@@ -82,11 +87,14 @@ def _record(own: FeaturesFile, name: str) -> dict[str, Any]:
     from dataclasses import asdict
 
     from foldsmith.features.catalogue import FEATURES
+    from foldsmith.features.fitted import FITTED
     from foldsmith.features.sets import holding
 
     sets = list(holding(name, own.sets, tuple(own.features)))
     if name in FEATURES:
         return {**asdict(FEATURES[name]), "sets": sets}
+    if name in FITTED:
+        return {**asdict(FITTED[name]), "fitted": INSIDE, "sets": sets}
     mine = own.features[name]
     return {
         "name": name, "family": OWN, "warmup": mine.warmup, "memory": OWN, "equation": mine.equation,
@@ -102,6 +110,6 @@ def _set_lines(own: FeaturesFile) -> Iterator[str]:
     for name, words in SETS.items():
         default = " (unless told otherwise)" if name == DEFAULT_SET else ""
         yield f"  {name:<14} {', '.join(words)}{default}"
-    yield f"  {EVERYTHING:<14} every feature that comes with the program"
+    yield f"  {EVERYTHING:<14} every feature that comes with the program, but those fitted inside each fold (hmm)"
     for name, words in own.sets.items():
         yield f"  {name:<14} {', '.join(words)} (features.toml)"

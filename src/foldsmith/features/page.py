@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foldsmith.features.catalogue import FEATURES
+from foldsmith.features.fitted import FITTED, MARKOV, POINT
 from foldsmith.features.sets import DEFAULT_SET, EVERYTHING, SETS, resolve
 
 _SETS = "\n".join(
@@ -40,7 +41,7 @@ it. None has a unit of price, so each carries over from one price level to anoth
 
 A dataset holds the set `{DEFAULT_SET}` unless `--features` names others; [feature_sets.md](feature_sets.md)
 says how, and how a workspace adds its own. Each family below is a set by its name, and `{EVERYTHING}` is every
-feature.
+feature that a dataset can hold: all but those that are [fitted inside each fold](#fitted-inside-each-fold).
 
 | set | holds | features |
 |---|---|--:|
@@ -48,10 +49,40 @@ feature.
 """
 
 
+_FITTED = f"""
+## Fitted inside each fold
+
+The family `hmm`: filtered probabilities of the states of hidden Markov models, P(S = state at t | bars of the
+block up to t). Each fold fits the models anew on the bars of its own training rows; the numbers are kept beside
+the model that was fitted on the same rows, and `evaluate` and `predict` filter with those. They are never
+smoothed: that needs later bars. A dataset holds what they are made of and no column of them; a model sees them
+behind its other features. Within a state the inputs are independent Gaussians. Inputs are standardised by
+training rows and cut at 8 standard deviations; one in logs is ln(x + {POINT:g}). States are numbered from 0, the
+lowest first.
+
+| model | inputs | in logs | states | numbered by, of the first input |
+|---|---|---|--:|---|
+"""
+
+
 def page() -> str:
-    """The whole page as Markdown: how to read it, and one table per family."""
+    """The whole page as Markdown: how to read it, one table per family, and what is fitted inside each fold."""
     families = dict.fromkeys(feature.family for feature in FEATURES.values())
-    return _HEAD + "".join(f"\n## {family.capitalize()}\n\n{_table(family)}" for family in families)
+    tables = "".join(f"\n## {family.capitalize()}\n\n{_table(family)}" for family in families)
+    return _HEAD + tables + _FITTED + _fitted()
+
+
+def _fitted() -> str:
+    lines = [
+        f"| `{spec.name}` | {', '.join(spec.inputs)} | {', '.join(spec.logs)} | {spec.states} | {spec.order} |"
+        for spec in MARKOV.values()
+    ]
+    lines += ["", "| feature | warm-up | model | equation | source |", "|---|--:|---|---|---|"]
+    for feature in FITTED.values():
+        equation = feature.equation.replace("|", "\\|")
+        cells = (f"`{feature.name}`", feature.warmup, f"`{feature.model}`", f"`{equation}`", feature.source)
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def _table(family: str) -> str:

@@ -88,7 +88,7 @@ def evaluate(
     table = load_horizons(dataset, (horizon,), settings)[horizon]
     rows = table.segments.named()[split]
     held = table.data.take(rows)
-    base = predictor.base_probabilities(held.X, held.names)
+    base = predictor.base_probabilities(held.X, held.names, held.inputs)
     P = predictor.combine(base)
     say(f"scored {len(held):,} rows")
     output = model.path / "evaluations" if output is None else output

@@ -26,6 +26,7 @@ from typing import Any
 
 from foldsmith.errors import IntegrityError, MissingError, SettingError
 from foldsmith.features.catalogue import FEATURES
+from foldsmith.features.fitted import FITTED
 from foldsmith.features.own import Loaded, OwnFeature
 from foldsmith.features.sets import resolve, set_names
 from foldsmith.runs.files import read_small
@@ -84,7 +85,7 @@ def read_features_file(workspace: Workspace) -> FeaturesFile:
 
 def chosen(workspace: Workspace, words: Sequence[str]) -> tuple[str, ...]:
     """The features that names stand for in a workspace; its file is read only for names that are its own."""
-    own = any(word not in FEATURES and word not in set_names() for word in words)
+    own = any(word not in (*FEATURES, *FITTED, *set_names()) for word in words)
     return (read_features_file(workspace) if own else FeaturesFile()).resolve(words)
 
 
@@ -117,7 +118,7 @@ def load(workspace: Workspace, feature: OwnFeature) -> Loaded:
 
 def load_named(workspace: Workspace, names: Sequence[str]) -> tuple[Loaded, ...]:
     """Those of these features that the user wrote, loaded."""
-    if all(name in FEATURES for name in names):
+    if all(name in FEATURES or name in FITTED for name in names):
         return ()
     known = read_features_file(workspace).features
     return tuple(load(workspace, feature) for name, feature in known.items() if name in names)
@@ -180,7 +181,7 @@ def _free(path: Path, name: str, what: str) -> None:
             f"{path}: {what} {name!r:.60} is no name; use up to 64 small letters, digits and _ (of a set, - too), a "
             "letter first."
         )
-    if name in FEATURES or name in set_names() or name in ("datetime", "sets"):
+    if name in (*FEATURES, *FITTED, *set_names()) or name in ("datetime", "sets"):
         raise SettingError(
             f"{path}: {what} {name} has the name of one that comes with the program; give another."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import polars as pl
 
 from foldsmith.config import ValidationSettings
 from foldsmith.contracts import BARS, LABELS
-from foldsmith.dataset import Dataset
+from foldsmith.dataset import BarInputs, Dataset
 from foldsmith.errors import DataError, SettingError
+from foldsmith.features.fitted import inputs_of
 from foldsmith.intervals import Instants, Rows, as_instants
 from foldsmith.labels.scheme import BY_RETURN
 from foldsmith.labels.weighting import Weighting
@@ -53,7 +55,18 @@ def feature_matrix(features: pl.DataFrame, names: tuple[str, ...]) -> npt.NDArra
     strange = next((name for name in names if not features[name].dtype.is_numeric()), None)
     if strange is not None:
         raise DataError(f"feature {strange!r} has type {features[strange].dtype}; make the dataset again.")
+    if not names:
+        return np.empty((features.height, 0), dtype=np.float32)
     return np.ascontiguousarray(features.select(names).to_numpy(), dtype=np.float32)
+
+
+def bar_inputs(features: pl.DataFrame, block: pl.Series, fitted: Sequence[str]) -> BarInputs | None:
+    """What these fitted features are made of, each bar a row; None where there are none."""
+    names = inputs_of(fitted)
+    if not names:
+        return None
+    every = np.arange(features.height, dtype=np.int64)
+    return BarInputs(feature_matrix(features, names), names, block.to_numpy().astype(np.int32), every)
 
 
 def load_recipe(dataset: Run) -> Recipe:
@@ -82,13 +95,23 @@ def load_horizons(
     names = ["bars.parquet", "features.parquet", *(f"labels_h{horizon}.parquet" for horizon in horizons)]
     dataset.verify(names)
     bars = read_table(dataset.path / "bars.parquet", BARS, columns=list(BARS.columns))
-    matrix = feature_matrix(read_table(dataset.path / "features.parquet"), recipe.features)
-    known = np.asarray(np.isfinite(matrix).all(axis=1), dtype=np.bool_)
+    features = read_table(dataset.path / "features.parquet")
+    matrix = feature_matrix(features, recipe.features)
+    inputs = bar_inputs(features, bars["block"], recipe.fitted)
+    known = known_rows(matrix, inputs)
     weighting = _weighting(bars, settings)
     return {
-        horizon: _join(dataset.path, horizon, recipe, matrix, known, weighting, settings)
+        horizon: _join(dataset.path, horizon, recipe, matrix, inputs, known, weighting, settings)
         for horizon in horizons
     }
+
+
+def known_rows(matrix: npt.NDArray[np.float32], inputs: BarInputs | None) -> npt.NDArray[np.bool_]:
+    """Bars where every feature, and every input of a fitted one, is known."""
+    known = np.isfinite(matrix).all(axis=1)
+    if inputs is not None:
+        known &= np.isfinite(inputs.values).all(axis=1)
+    return np.asarray(known, dtype=np.bool_)
 
 
 def _weighting(bars: pl.DataFrame, settings: ValidationSettings) -> Weighting:
@@ -104,6 +127,7 @@ def _join(
     horizon: int,
     recipe: Recipe,
     matrix: npt.NDArray[np.float32],
+    inputs: BarInputs | None,
     known: npt.NDArray[np.bool_],
     weighting: Weighting,
     settings: ValidationSettings,
@@ -131,6 +155,8 @@ def _join(
         t0=as_instants(labels["datetime"]),
         t1=as_instants(labels["label_end"]),
         names=recipe.features,
+        fitted=recipe.fitted,
+        inputs=None if inputs is None else inputs.take(bar),
     )
     embargo = settings.embargo(recipe.horizons[horizon].max_bars)
     separation = Separation(embargo, settings.purge_bars, weighting.bars)

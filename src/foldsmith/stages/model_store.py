@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from foldsmith.dataset import columns
+from foldsmith.dataset import BarInputs, columns
 from foldsmith.ensembles.base import Ensemble
 from foldsmith.ensembles.catalogue import ENSEMBLES, load_ensemble
 from foldsmith.errors import DataError, MissingError
@@ -22,6 +22,7 @@ from foldsmith.models.base import Classifier
 from foldsmith.models.catalogue import MODELS, load_model
 from foldsmith.runs.store import Run, read_json, write_json
 from foldsmith.validation.cross_validate import Probabilities, predict
+from foldsmith.validation.fold_features import FoldFeatures, FoldModel
 
 DESCRIPTION = "model.json"
 RECIPE = "recipe.json"
@@ -31,7 +32,8 @@ RECIPE = "recipe.json"
 class StoredModel:
     """A fitted model as bytes: its catalogue name, parameters, files, and base models if it is an ensemble.
 
-    features : those it sees, in the order of its columns; None for all that the recipe names, in that order.
+    features : those it sees, in the order of its columns; None for all that the recipe names, in that order. Those that
+    were fitted with it are among `files`, as `validation.fold_features` saves them.
     """
 
     name: str
@@ -45,44 +47,62 @@ class StoredModel:
 class Predictor:
     """A model ready to predict: one classifier, or base classifiers and the ensemble over them.
 
-    features : what each base model sees, by its name; one that is not there sees all that the recipe names.
+    features : what each base model sees, by its name; one that is not there sees all that the recipe names. prepared :
+    what was fitted before each base model.
     """
 
     name: str
     bases: dict[str, Classifier]
     ensemble: Ensemble | None
     features: dict[str, tuple[str, ...]]
+    prepared: dict[str, FoldFeatures]
+
+    @property
+    def fitted(self) -> tuple[str, ...]:
+        """The features that were fitted with a base model."""
+        return tuple(dict.fromkeys(name for each in self.prepared.values() for name in each.names))
 
     def needed(self, names: Sequence[str]) -> tuple[str, ...]:
         """Those of the recipe's features that a base model sees."""
         seen = {name for base in self.bases for name in self.features.get(base, names)}
         return tuple(name for name in names if name in seen)
 
-    def base_probabilities(self, X: npt.NDArray[np.float32], names: Sequence[str]) -> Probabilities:
+    def base_probabilities(
+        self, X: npt.NDArray[np.float32], names: Sequence[str], inputs: BarInputs | None = None
+    ) -> Probabilities:
         """float32 (n, 3 m): probabilities of each base model side by side, in the order they were trained.
 
-        X : float32 (n, p), its columns named `names`; each base model is given the columns that it was fitted on.
+        X : float32 (n, p), its columns named `names`; inputs : of every bar, and the bar of each row, for features that
+        were fitted. Each base model is given the columns that it was fitted on.
         """
-        return np.hstack(
-            [
-                predict(model, columns(X, names, self.features[base]) if base in self.features else X)
-                for base, model in self.bases.items()
-            ]
-        )
+        found = []
+        for base, model in self.bases.items():
+            seen, prepared = X, self.prepared[base]
+            if base in self.features:
+                stored = [name for name in self.features[base] if name not in prepared.names]
+                seen = columns(X, names, stored)
+            found.append(predict(model, prepared.matrix(seen, inputs)))
+        return np.hstack(found)
 
     def combine(self, P: Probabilities) -> Probabilities:
         """float32 (n, 3) from base probabilities."""
         return P if self.ensemble is None else predict(self.ensemble, P)
 
-    def predict_proba(self, X: npt.NDArray[np.float32], names: Sequence[str]) -> Probabilities:
-        """float32 (n, 3), class order -1, 0, 1; the columns of X are named `names`."""
-        return self.combine(self.base_probabilities(X, names))
+    def predict_proba(
+        self, X: npt.NDArray[np.float32], names: Sequence[str], inputs: BarInputs | None = None
+    ) -> Probabilities:
+        """float32 (n, 3), class order -1, 0, 1; arguments as `base_probabilities` takes them."""
+        return self.combine(self.base_probabilities(X, names, inputs))
 
 
-def loadable_files(fitted: Classifier | Ensemble) -> dict[str, bytes]:
+def loadable_files(fitted: FoldModel | Ensemble) -> dict[str, bytes]:
     """A fitted model as bytes, loaded once: what cannot be loaded again never becomes part of a run."""
     files = fitted.to_files()
-    type(fitted).from_files(files)
+    if isinstance(fitted, FoldModel):
+        type(fitted.classifier).from_files(files)
+        FoldFeatures.from_files(files)
+    else:
+        type(fitted).from_files(files)
     return files
 
 
@@ -143,5 +163,6 @@ def revive(model: StoredModel) -> Predictor:
     parts = list(model.bases.values()) or [model]
     bases = {base.name: load_model(base.name, base.files) for base in parts}
     features = {base.name: base.features for base in parts if base.features is not None}
+    prepared = {base.name: FoldFeatures.from_files(base.files) for base in parts}
     ensemble = load_ensemble(model.name, model.files) if model.bases else None
-    return Predictor(model.name, bases, ensemble, features)
+    return Predictor(model.name, bases, ensemble, features, prepared)

@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from foldsmith.config import TAIL_SHARE, ValidationSettings
@@ -19,7 +18,6 @@ from foldsmith.contracts import UTC_MICROSECONDS, oof_contract, probability_colu
 from foldsmith.dataset import Dataset
 from foldsmith.intervals import Rows
 from foldsmith.labels.weighting import Weighting
-from foldsmith.models.base import Classifier
 from foldsmith.splits import PurgedKFold
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable
@@ -32,7 +30,7 @@ from foldsmith.validation.cross_validate import (
     class_shares,
     derived_seed,
     fit_fold,
-    predict,
+    predict_rows,
     refit,
 )
 from foldsmith.validation.tune import COMPLETE, Trial
@@ -114,14 +112,14 @@ def refit_unit(
     model: str,
     horizon: int,
     data: Dataset,
-    validation_X: npt.NDArray[np.float32],
+    validation: Dataset,
     weighting: Weighting,
     settings: ValidationSettings,
     params: dict[str, Any],
     iterations: list[int | None],
 ) -> Result:
     """Fit the whole training segment and predict the validation segment; runs in a worker process."""
-    fitted: Classifier = refit(
+    fitted = refit(
         model,
         data,
         weighting=weighting,
@@ -129,8 +127,8 @@ def refit_unit(
         iterations=iterations,
         seed=derived_seed(settings.seed, model, horizon, "refit"),
     )
-    record = {"params": fitted.get_params()}
-    return Result(record, {"probabilities": predict(fitted, validation_X)}, loadable_files(fitted))
+    record = {"params": fitted.classifier.get_params()}
+    return Result(record, {"probabilities": predict_rows(fitted, validation)}, loadable_files(fitted))
 
 
 def run_folds(
@@ -228,7 +226,7 @@ def _refit_units(
                 "model": model,
                 "horizon": h,
                 "data": seen[h, features.get(model)],
-                "validation_X": validation.select(features.get(model)).X,
+                "validation": validation.select(features.get(model)),
                 "weighting": table.weighting,
                 "settings": settings,
                 "params": params,

@@ -45,7 +45,7 @@ def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int) -> Plan
             seen = training.select(settings.features.get(model))
             seconds += per_model * _seconds(model, seen, table, validation.seed)
         rows = len(training) * (validation.n_splits - 1) / validation.n_splits
-        largest = max(largest, rows * training.X.shape[1] * 4 * COPIES)
+        largest = max(largest, rows * len(table.recipe.names) * 4 * COPIES)
     shared = sum(table.data.X.nbytes for table in tables.values())
     described = (
         f"{len(settings.models)} models x {len(tables)} horizons x ({validation.n_splits} folds + 1 refit"

@@ -12,7 +12,7 @@ from foldsmith.evaluation.metrics import most_probable_signal
 from foldsmith.market.readers import read_bars
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages.features_file import load_as_recorded
-from foldsmith.stages.horizon import feature_matrix
+from foldsmith.stages.horizon import bar_inputs, feature_matrix, known_rows
 from foldsmith.stages.market_bars import market_bars
 from foldsmith.stages.model_store import RECIPE, read_model, revive
 from foldsmith.stages.prepare import bar_features
@@ -42,9 +42,11 @@ def predict_bars(
         symbol=recipe.symbol,
     )
     market = market_bars(raw.frame, recipe.instrument, recipe.bars, rules=recipe.rules, roll=recipe.roll)
-    matrix = feature_matrix(bar_features(market, names, own), names)
-    rows = np.flatnonzero(np.isfinite(matrix).all(axis=1))
-    P = predictor.predict_proba(matrix[rows], names)
+    features = bar_features(market, (*names, *predictor.fitted), own)
+    matrix = feature_matrix(features, names)
+    inputs = bar_inputs(features, market.bars["block"], predictor.fitted)
+    rows = np.flatnonzero(known_rows(matrix, inputs))
+    P = predictor.predict_proba(matrix[rows], names, None if inputs is None else inputs.take(rows))
     return pl.DataFrame(
         {
             "datetime": market.bars["close_time"][rows],

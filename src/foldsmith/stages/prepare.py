@@ -15,6 +15,7 @@ from foldsmith.contracts import BARS, LABELS
 from foldsmith.errors import DataError
 from foldsmith.features import FEATURES
 from foldsmith.features import compute as compute_features
+from foldsmith.features.fitted import FITTED, inputs_of
 from foldsmith.features.own import Loaded
 from foldsmith.features.summary import summarise
 from foldsmith.labels.barrier_tuning import choose_barriers
@@ -45,8 +46,12 @@ Say = Callable[[str], None]
 
 
 def bar_features(market: MarketBars, names: Sequence[str], own: Sequence[Loaded] = ()) -> pl.DataFrame:
-    """Features of every bar by these names, `datetime` first; those that the user wrote come last."""
-    catalogued = [name for name in names if name in FEATURES]
+    """Features of every bar by these names, `datetime` first; those that the user wrote come last.
+
+    Of features that each fold fits, those that they are made of.
+    """
+    inputs = inputs_of(name for name in names if name in FITTED)
+    catalogued = [name for name in (*names, *inputs) if name in FEATURES]
     made = compute_features(market.bars, market.timeframe.slot_seconds, catalogued)
     return made.with_columns(each.compute(market.bars) for each in own)
 
@@ -134,7 +139,9 @@ def prepare(
             each.probe(market.bars)
         features = bar_features(market, names, own)
         write_table(features, run.path / "features.parquet")
-        say(f"computed {len(names)} features on {market.bars.height:,} bars of {settings.timeframe}")
+        say(f"computed {features.width - 1} features on {market.bars.height:,} bars of {settings.timeframe}")
+        if any(name in FITTED for name in names):
+            say(f"  and {sum(name in FITTED for name in names)} more are fitted inside each fold, from these")
         cuts = cut_instants(market.closes, settings.ratios)
         made, label_counts = _write_labels(run.path, market, settings, instrument, cuts, say)
         recipe = _recipe(settings, instrument, timeframe, raw, cuts, made, names, own)
@@ -275,7 +282,8 @@ def _recipe(
         timeframe=settings.timeframe,
         bar_microseconds=timeframe.microseconds,
         volatility_window=VOLATILITY_WINDOW,
-        features=names,
+        features=tuple(name for name in names if name not in FITTED),
+        fitted=tuple(name for name in names if name in FITTED),
         own_features=tuple(each.feature for each in own),
         cuts=cuts,
         horizons=made,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from foldsmith.errors import DataError
+from foldsmith.features.fitted import FITTED
 from foldsmith.features.own import OwnFeature
 from foldsmith.labels.scheme import TREND_SCANNING, LabelScheme
 from foldsmith.labels.triple_barrier import Barriers
@@ -51,7 +52,8 @@ class Recipe:
     length of a bar, None where a sum closes it; `rules` are those of cleaning that do otherwise than by themselves;
     `roll` says which contract is the front. `simulation` is the simulated market's settings, None for a real one.
     `own_features` are those of `features` that the user wrote, with the hashes of their files; they and `labelling` are
-    left out of the file where there are none, or the default.
+    left out of the file where there are none, or the default, as are `fitted`, the features that each fold fits: their
+    columns stand behind those of `features`.
     """
 
     symbol: str
@@ -69,6 +71,12 @@ class Recipe:
     simulation: str | None = None
     own_features: tuple[OwnFeature, ...] = ()
     labelling: LabelScheme = DEFAULT_LABELLING
+    fitted: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All features that a model may see, in the order of its columns."""
+        return (*self.features, *self.fitted)
 
     @property
     def bars(self) -> Timeframe:
@@ -90,6 +98,8 @@ class Recipe:
         content["horizons"] = {str(h): made.as_dict() for h, made in self.horizons.items()}
         if not self.own_features:
             del content["own_features"]
+        if not self.fitted:
+            del content["fitted"]
         if self.labelling == DEFAULT_LABELLING:
             del content["labelling"]
         write_json(path, content)
@@ -100,6 +110,10 @@ class Recipe:
         content: dict[str, Any] = read_json(path)
         try:
             content.setdefault("own_features", [])
+            content.setdefault("fitted", [])
+            unknown = next((name for name in content["fitted"] if name not in FITTED), None)
+            if unknown is not None or len(set(content["fitted"])) != len(content["fitted"]):
+                raise ValueError(f"{unknown!r:.60} is no fitted feature, or one is named twice")
             strange = set(content) ^ {field.name for field in fields(cls)}
             if strange - ({"labelling"} - set(content)):
                 raise KeyError(", ".join(sorted(strange)))
@@ -125,6 +139,7 @@ class Recipe:
                     "roll": RollRule(**content["roll"]),
                     "own_features": tuple(OwnFeature(**feature) for feature in content["own_features"]),
                     "labelling": labelling,
+                    "fitted": tuple(content["fitted"]),
                 }
             )
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:

@@ -12,6 +12,7 @@ from typing import Any
 from foldsmith.config import CrossValidateSettings, PrepareSettings, ValidationSettings, stated
 from foldsmith.errors import DataError, IntegrityError, MissingError
 from foldsmith.features import FEATURES
+from foldsmith.features.fitted import FITTED
 from foldsmith.features.sets import resolve, set_names, shortest
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.lineage import SAME, Link, trace
@@ -236,9 +237,9 @@ def _prepare_settings(known: Mapping[str, Any], recipe: Recipe) -> PrepareSettin
     values = dict(known)
     # By feature, if the names of sets stand for others now, or had none in the manifest yet.
     words = tuple(values.get("features", ()))
-    builtin = all(word in FEATURES or word in set_names() for word in words)
-    same = bool(words) and builtin and resolve(words) == recipe.features
-    values["features"] = words if same else shortest(recipe.features)
+    builtin = all(word in (*FEATURES, *FITTED, *set_names()) for word in words)
+    same = bool(words) and builtin and resolve(words) == recipe.names
+    values["features"] = words if same else shortest(recipe.names)
     for name in ("start", "end"):
         values[name] = None if values[name] is None else datetime.fromisoformat(values[name])
     for name in ("horizons", "ratios"):

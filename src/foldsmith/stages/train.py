@@ -36,6 +36,7 @@ from foldsmith.validation.cross_validate import (
     fit_fold,
     out_of_fold,
     predict,
+    predict_rows,
     refit,
 )
 
@@ -112,9 +113,9 @@ def train_base(
             seed=derived_seed(settings.seed, model, horizon, "refit"),
             threads=threads,
         )
-        stored = StoredModel(model, fitted.get_params(), loadable_files(fitted), features=features)
+        stored = StoredModel(model, fitted.classifier.get_params(), loadable_files(fitted), features=features)
         held = data.take(table.segments.validation)
-        probabilities = predict(fitted, held.X)
+        probabilities = predict_rows(fitted, held)
         rate = np.array(class_shares(training.y))
         metrics = {
             "validation": scored(held.y, probabilities, held.weight, rate, held.t0, seed=settings.seed),

@@ -23,6 +23,7 @@ from foldsmith.labels.weighting import Weighting
 from foldsmith.models.base import Classifier
 from foldsmith.models.catalogue import make, model_class
 from foldsmith.splits import PurgedKFold, purged_tail
+from foldsmith.validation.fold_features import FoldFeatures, FoldModel
 from foldsmith.validation.tune import Trial, tune
 
 Probabilities = npt.NDArray[np.float32]
@@ -107,7 +108,8 @@ def fit_fold(
 
     The last `tail_share` of the training rows, purged, is the only yardstick of tuning and early stopping. A
     model with early stopping is fitted on the head and stops on the tail; any other is fitted on all training
-    rows. `on_trial` and `history` are those of `tune`.
+    rows. Features that a fold fits are fitted on the rows that the model is. `on_trial` and `history` are those of
+    `tune`.
     """
     training = data.take(train)
     rows = weighted_rows(training, weighting)
@@ -116,10 +118,12 @@ def fit_fold(
         head, tail = purged_tail(rows.t0, rows.t1, tail_share, **separation.options())
     trials: tuple[Trial, ...] = ()
     chosen = dict(params or {})
+    on_head = FoldFeatures.fit_on(rows, head)
+    seen = on_head.apply(rows)
     if n_trials:
         study = tune(
             model,
-            rows,
+            seen,
             head,
             tail,
             seed=seed,
@@ -130,10 +134,14 @@ def fit_fold(
             history=history,
         )
         chosen, trials = dict(study.best), study.trials
-    fitted, best_iteration = fit_with_early_stopping(model, rows, head, tail, chosen, seed, threads)
+    preparing = on_head
+    if len(head) < len(rows) and not model_class(model).early_stopping:
+        preparing = FoldFeatures.fit(rows)
+        seen = preparing.apply(rows)
+    fitted, best_iteration = fit_with_early_stopping(model, seen, head, tail, chosen, seed, threads)
     empty = np.empty((0, 3), dtype=np.float32)
     return FoldFit(
-        probabilities=empty if test is None else predict(fitted, data.X[test]),
+        probabilities=empty if test is None else predict_rows(FoldModel(preparing, fitted), data.take(test)),
         params=chosen,
         best_iteration=best_iteration,
         base_rate=class_shares(training.y, weighting.of(training.t0, training.t1)),
@@ -163,12 +171,20 @@ def refit(
     iterations: Sequence[int | None],
     seed: int,
     threads: int = 1,
-) -> Classifier:
+) -> FoldModel:
     """Fit on every row, stopping nowhere early: boosters take the median of `iterations` (rounded down)."""
     rows = weighted_rows(data, weighting)
+    features = FoldFeatures.fit(rows)
+    rows = features.apply(rows)
     known = [iteration for iteration in iterations if iteration is not None]
     fixed = {**params, "n_estimators": max(1, int(median(known)))} if known else params
-    return make(model, seed=seed, threads=threads, **fixed).fit(rows.X, rows.y, rows.weight)
+    fitted = make(model, seed=seed, threads=threads, **fixed).fit(rows.X, rows.y, rows.weight)
+    return FoldModel(features, fitted)
+
+
+def predict_rows(model: FoldModel, data: Dataset) -> Probabilities:
+    """Probabilities of rows as they are stored, their fitted features made first."""
+    return predict(model.classifier, model.features.matrix(data.X, data.inputs))
 
 
 def predict(model: Classifier | Ensemble, X: npt.NDArray[np.float32]) -> Probabilities:

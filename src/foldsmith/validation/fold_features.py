@@ -1,0 +1,159 @@
+"""What a fold fits before its model, and the model behind it: both on the same rows, and saved together.
+
+A fold's preprocessing is one object: `fit(rows)` looks at the rows to fit on and at nothing else, `matrix` gives the
+columns that the model sees for any rows, `to_files` and `from_files` save it to the bit beside the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from foldsmith.dataset import BarInputs, Dataset
+from foldsmith.errors import DataError
+from foldsmith.features import hmm
+from foldsmith.features.fitted import FITTED, MARKOV, models_of
+from foldsmith.features.hmm import Hmm, Parameters
+from foldsmith.intervals import Rows
+from foldsmith.models.base import Classifier
+from foldsmith.models.stored import fact, numbers, pack, unpack
+
+FILE = "fold_features.json"
+"""Beside the files of the model that it serves; there is none where nothing was fitted before the model."""
+
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FoldFeatures:
+    """The features fitted on a fold's training rows: their names, and the fitted models that they read."""
+
+    names: tuple[str, ...] = ()
+    markov: Mapping[str, Hmm] | None = None
+
+    @classmethod
+    def fit(cls, rows: Dataset) -> Self:
+        """Fit the features `rows.fitted` on the inputs of these rows' bars alone; nothing where there are none."""
+        if not rows.fitted or rows.inputs is None:
+            return cls()
+        inputs = rows.inputs
+        block = inputs.block[inputs.bar]
+        found = {}
+        for name in models_of(rows.fitted):
+            spec = MARKOV[name]
+            found[name] = hmm.fit(spec, inputs.columns(spec.inputs)[inputs.bar], inputs.bar, block)
+        return cls(rows.fitted, found)
+
+    @classmethod
+    def fit_on(cls, data: Dataset, rows: Rows) -> Self:
+        """`fit` of these rows of `data`; none of it is copied where nothing is to be fitted."""
+        return cls.fit(data.take(rows)) if data.fitted else cls()
+
+    def matrix(self, X: Matrix, inputs: BarInputs | None) -> Matrix:
+        """Columns that the model sees: float32 (n, p + q), X and behind it the q fitted features.
+
+        The value of a row depends on the bars of its block up to its own, and on none after it. DataError where a row's
+        inputs are missing.
+        """
+        if not self.names:
+            return X
+        if inputs is None:
+            raise DataError(f"feature {self.names[0]} needs its inputs at every bar; none were given.")
+        made = self._of_bars(inputs)[inputs.bar]
+        if not np.isfinite(made).all():
+            raise DataError(f"an input of {self.names[0]} is missing in a row; drop rows in warm-up.")
+        return np.ascontiguousarray(np.hstack([X, made]))
+
+    def apply(self, data: Dataset) -> Dataset:
+        """The same rows with the fitted features among those of X."""
+        if not self.names:
+            return data
+        return Dataset(
+            self.matrix(data.X, data.inputs),
+            data.y,
+            data.weight,
+            data.t0,
+            data.t1,
+            (*data.names, *self.names),
+        )
+
+    def _of_bars(self, inputs: BarInputs) -> Matrix:
+        """The fitted features of every bar up to the last that is asked for: float32 (n, q)."""
+        until = int(inputs.bar.max()) + 1 if len(inputs.bar) else 0
+        states = {
+            name: model.filtered(inputs.columns(model.spec.inputs)[:until], inputs.block[:until])
+            for name, model in (self.markov or {}).items()
+        }
+        made = [states[FITTED[name].model][:, FITTED[name].state] for name in self.names]
+        return np.stack(made, axis=1).astype(np.float32)
+
+    def to_files(self) -> dict[str, bytes]:
+        """As named bytes, none where nothing was fitted; equal fits give equal bytes."""
+        if not self.names:
+            return {}
+        markov = {name: _facts(model) for name, model in (self.markov or {}).items()}
+        return pack(FILE, {"features": list(self.names), "markov": markov}, {})
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Self:
+        """What `to_files` saved among these files. DataError or IntegrityError for anything else."""
+        if FILE not in files:
+            return cls()
+        facts, _ = unpack(FILE, files)
+        names = tuple(fact(facts, "features", list))
+        for name in names:
+            if not isinstance(name, str) or name not in FITTED or names.count(name) > 1:
+                raise DataError(
+                    f"{FILE} names {name!r:.60}, no fitted feature, or twice; train the model again."
+                )
+        markov = fact(facts, "markov", dict)
+        if set(markov) != set(models_of(names)):
+            raise DataError(f"{FILE} holds other models than its features need; train the model again.")
+        return cls(names, {name: _restored(name, fact(markov, name, dict)) for name in models_of(names)})
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """A fitted classifier and what was fitted before it."""
+
+    features: FoldFeatures
+    classifier: Classifier
+
+    def to_files(self) -> dict[str, bytes]:
+        """Both as named bytes."""
+        return {**self.classifier.to_files(), **self.features.to_files()}
+
+
+def _facts(model: Hmm) -> dict[str, Any]:
+    numbers_of = model.parameters
+    return {
+        "inputs": list(model.spec.inputs),
+        "mean": model.mean.tolist(),
+        "scale": model.scale.tolist(),
+        "transition": numbers_of.transition.tolist(),
+        "means": numbers_of.means.tolist(),
+        "variances": numbers_of.variances.tolist(),
+    }
+
+
+def _restored(name: str, facts: Mapping[str, Any]) -> Hmm:
+    spec = MARKOV[name]
+    if facts.get("inputs") != list(spec.inputs):
+        raise DataError(
+            f"{FILE}: {name} was fitted on other inputs, by another version; train the model again."
+        )
+    k, m = len(spec.inputs), spec.states
+    return Hmm(
+        spec,
+        numbers(facts, "mean", (k,)),
+        numbers(facts, "scale", (k,)),
+        Parameters(
+            numbers(facts, "transition", (m, m)),
+            numbers(facts, "means", (m, k)),
+            numbers(facts, "variances", (m, k)),
+        ),
+    )
