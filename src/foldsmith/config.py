@@ -143,7 +143,8 @@ class ValidationSettings:
     """How rows of the training segment are cross-validated; shared by `cv` and by `train` without stored data.
 
     `embargo_bars` None means one vertical barrier of the horizon at hand (never "none": 0 says that). `sample_weight`
-    and `time_decay` are those of `foldsmith.labels.weighting`.
+    and `time_decay` are those of `foldsmith.labels.weighting`. A trial of tuning is scored on `tune_splits` purged
+    folds of the training rows at hand, for 1 on their purged tail; `prune` gives up trials that fall behind in between.
     """
 
     n_splits: int = 5
@@ -154,6 +155,8 @@ class ValidationSettings:
     sample_weight: str = "none"
     seed: int = 42
     time_decay: float = field(default=1.0, metadata=UNSAID)
+    tune_splits: int = field(default=1, metadata=UNSAID)
+    prune: bool = field(default=False, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         for flag, value, least in (
@@ -161,6 +164,7 @@ class ValidationSettings:
             ("--purge-bars", self.purge_bars, 0),
             ("--embargo-bars", self.embargo_bars, 0),
             ("--n-trials", self.n_trials, 1),
+            ("--tune-splits", self.tune_splits, 1),
             ("--seed", self.seed, 0),
         ):
             # Also read back from files, where it may be anything.
@@ -168,6 +172,10 @@ class ValidationSettings:
                 raise SettingError(f"{flag} {value!r:.40} is no whole number.")
             if value is not None and value < least:
                 raise SettingError(f"{flag} {value} is too small; the least is {least}.")
+        if self.prune and self.tune_splits == 1:
+            raise SettingError(
+                "--prune gives up trials between the folds they are scored on, and there is one: add --tune-splits 3."
+            )
         if self.sample_weight not in WEIGHTS:
             raise SettingError(
                 f"--sample-weight {self.sample_weight!r} is unknown; there are {', '.join(WEIGHTS)}."

@@ -15,7 +15,7 @@ from foldsmith.labels.weighting import Weighting
 from foldsmith.models.catalogue import MODELS, make
 from foldsmith.splits import PurgedKFold
 from foldsmith.validation import cross_validate
-from foldsmith.validation.cross_validate import derived_seed, fit_fold, out_of_fold, refit
+from foldsmith.validation.cross_validate import Search, _parts, derived_seed, fit_fold, out_of_fold, refit
 
 DATA, BARS = grid()
 APART = apart(BARS)
@@ -23,7 +23,7 @@ SPLIT = PurgedKFold(4, t0=DATA.t0, t1=DATA.t1, **APART.options())
 FOLDS = list(SPLIT.split(DATA.X))
 
 
-def fold(model, data=DATA, number=1, test=True, **more):
+def fold(model, data=DATA, number=1, test=True, n_trials=0, n_splits=1, **more):
     train, rows = FOLDS[number]
     settings = {
         "separation": APART,
@@ -31,21 +31,23 @@ def fold(model, data=DATA, number=1, test=True, **more):
         "tail_share": 0.25,
         "seed": 11,
         "keys": (model, 8, number),
-        "params": None if more.get("n_trials") else QUICK[model],
+        "params": None if n_trials else QUICK[model],
+        "search": Search(n_trials, n_splits),
     }
     return fit_fold(model, data, train, rows if test else None, **{**settings, **more})
 
 
-@pytest.mark.parametrize("n_trials", [0, 2])
+@pytest.mark.parametrize(("n_trials", "n_splits"), [(0, 1), (2, 1), (2, 2)])
 @pytest.mark.parametrize("model", MODELS)
-def test_nothing_outside_the_training_rows_is_looked_at(model, n_trials):
+def test_nothing_outside_the_training_rows_is_looked_at(model, n_trials, n_splits):
     """Test labels, and labels and features of purged and embargoed rows, are poisoned: not a bit changes."""
     pytest.importorskip(MODELS[model].library or "sklearn")
     train, test = FOLDS[1]
     outside = np.setdiff1d(np.arange(len(DATA)), train)
     assert len(outside) > len(test) + 8
-    clean = fold(model, n_trials=n_trials)
-    assert fold(model, poisoned(DATA, outside, keep_X=test), n_trials=n_trials).probabilities.tobytes() == (
+    search = {"n_trials": n_trials, "n_splits": n_splits}
+    clean = fold(model, **search)
+    assert fold(model, poisoned(DATA, outside, keep_X=test), **search).probabilities.tobytes() == (
         clean.probabilities.tobytes()
     )
     # The poison does work: in the training rows it is felt.
@@ -183,7 +185,7 @@ def test_a_refit_takes_what_a_study_of_the_whole_segment_found():
         tail_share=0.25,
         seed=3,
         keys=(),
-        n_trials=2,
+        search=Search(2),
     )
     found = refit(
         "lightgbm",
@@ -348,3 +350,18 @@ def test_out_of_fold_voting_is_voting():
     rows, found = out_of_fold(build, P, data, fold_of, n_splits=4, separation=apart(bars))
     np.testing.assert_array_equal(rows, np.arange(len(P)))
     np.testing.assert_array_equal(found, build().predict_proba(P).astype(np.float32))
+
+
+def test_folds_of_a_search_are_purged_and_stop_on_rows_of_their_own():
+    """The rows that score a trial were neither fitted on nor stopped on, nor do their labels overlap such rows."""
+    for stops in (False, True):
+        parts = _parts(DATA, 3, APART, 0.25, stops)
+        assert sorted(np.concatenate([part.against.t0 for part in parts])) == sorted(DATA.t0)
+        for part in parts:
+            for rows in (part.on, part.stop):
+                apart = (rows.t1 < part.against.t0[0]) | (rows.t0 > part.against.t1.max())
+                assert apart.all()
+            if stops:
+                assert part.on.t1.max() < part.stop.t0[0]
+            else:
+                assert len(part.on) == len(part.stop)

@@ -9,17 +9,23 @@ from tests.validation.rows import apart, grid
 from foldsmith.errors import DataError, SettingError
 from foldsmith.models.catalogue import MODELS, make, search_space
 from foldsmith.models.parameters import searched, searched_defaults
-from foldsmith.splits import purged_tail
+from foldsmith.splits import PurgedKFold, purged_tail
 from foldsmith.validation import tune as tune_module
-from foldsmith.validation.tune import COMPLETE, FAILED, Trial, tune, weighted_log_loss
+from foldsmith.validation.tune import COMPLETE, FAILED, PRUNED, Part, Trial, tune, weighted_log_loss
 
 DATA, BARS = grid(160)
 HEAD, TAIL = purged_tail(DATA.t0, DATA.t1, 0.3, **apart(BARS).options())
+PARTS = [Part(DATA.take(HEAD), DATA.take(TAIL), DATA.take(TAIL))]
+FOLDS = [
+    Part(DATA.take(train), DATA.take(test), DATA.take(test))
+    for train, test in PurgedKFold(3, t0=DATA.t0, t1=DATA.t1, **apart(BARS).options()).split(DATA.X)
+]
 N = 14  # more than the sampler's ten random trials, so that the history matters
 
 
 def study(model="logistic", n_trials=N, seed=1, keys=("logistic", 20, 0), **more):
-    return tune(model, DATA, HEAD, TAIL, seed=seed, n_trials=n_trials, keys=keys, **more)
+    parts = more.pop("parts", PARTS)
+    return tune(model, parts, seed=seed, n_trials=n_trials, keys=keys, **more)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +101,10 @@ def failing(monkeypatch, numbers):
     """Trials of these numbers fail."""
     real, count = tune_module._Objective.__call__, iter(range(1000))
 
-    def call(self, params):
+    def call(self, params, part):
         if next(count) in numbers:
             raise RuntimeError("out of luck")
-        return real(self, params)
+        return real(self, params, part)
 
     monkeypatch.setattr(tune_module._Objective, "__call__", call)
 
@@ -123,7 +129,7 @@ def test_all_trials_failing_is_an_error(monkeypatch):
 
 
 def test_an_interruption_is_no_failed_trial(monkeypatch):
-    def stop(self, params):
+    def stop(self, params, part):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tune_module._Objective, "__call__", stop)
@@ -158,3 +164,52 @@ def test_log_loss_by_hand():
     P = np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7], [0.0, 1.0, 0.0]])
     found = weighted_log_loss(np.array([-1, 1, -1]), P, np.array([1.0, 2.0, 0.5]))
     assert found == pytest.approx(-(math.log(0.5) + 2 * math.log(0.7) + 0.5 * math.log(1e-15)) / 3.5)
+
+
+def test_a_trial_on_several_folds_has_their_mean(whole):
+    found = study(parts=FOLDS, n_trials=4)
+    for trial in found.trials:
+        losses = []
+        for part in FOLDS:
+            model = make("logistic", seed=1, **trial.params).fit(part.on.X, part.on.y, part.on.weight)
+            losses.append(
+                weighted_log_loss(part.against.y, model.predict_proba(part.against.X), part.against.weight)
+            )
+        assert trial.steps == tuple(losses)
+        assert trial.value == pytest.approx(sum(losses) / 3, rel=1e-15)
+    assert all(trial.steps == () for trial in whole.trials)
+
+
+def test_only_a_trial_whose_mean_is_worse_than_the_median_before_it_is_pruned():
+    found = study("lightgbm", parts=FOLDS, n_trials=20, prune=True, keys=("lightgbm", 20, 0))
+    states = [trial.state for trial in found.trials]
+    assert states[:5] == [COMPLETE] * 5
+    assert PRUNED in states
+    for trial in found.trials[5:]:
+        means = [np.mean(trial.steps[: i + 1]) for i in range(len(trial.steps))]
+        behind = [
+            min(means[: step + 1])
+            > np.median(
+                [np.mean(t.steps[: step + 1]) for t in found.trials[: trial.number] if t.state == COMPLETE]
+            )
+            for step in range(min(len(means), 2))
+        ]
+        if trial.state == PRUNED:
+            assert trial.value is None
+            assert len(trial.steps) < 3
+            assert behind == [False] * (len(behind) - 1) + [True]
+        else:
+            assert not any(behind)
+    best = min(
+        (t for t in found.trials if t.state == COMPLETE), key=lambda trial: (trial.value, trial.number)
+    )
+    assert found.best == best.params
+
+
+@pytest.mark.parametrize("cut", [1, 6, 11, 16, 19])
+def test_a_pruned_study_resumed_anywhere_is_the_same_study(cut):
+    settings = {"parts": FOLDS, "n_trials": 20, "prune": True}
+    found = study(**settings)
+    assert PRUNED in [trial.state for trial in found.trials]
+    history = [Trial(**json.loads(json.dumps(dataclasses.asdict(trial)))) for trial in found.trials[:cut]]
+    assert study(**settings, history=history) == found

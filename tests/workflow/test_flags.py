@@ -451,6 +451,32 @@ def test_trials_are_made_where_tuning_is_asked_for(tiny: Desk) -> None:
         assert "without --tune" in tiny.denied(*command, "--n-trials", 3)
 
 
+@covers("cv", "--tune-splits", "--prune")
+@covers("train", "--tune-splits", "--prune")
+def test_flags_of_folds_inside_a_search(tiny: Desk) -> None:
+    cv = ["--models", "logistic"]
+    assert "add --tune or leave" in tiny.denied("cv", *cv, "--tune-splits", 3)
+    assert "add --tune or leave" in tiny.denied("cv", *cv, "--prune")
+    assert "add --tune-splits 3" in tiny.denied("cv", *cv, "--tune", "--prune")
+    assert "the least is 1" in tiny.denied("cv", *cv, "--tune", "--tune-splits", 0)
+    search = ["--tune", "--n-trials", 9, "--tune-splits", 3, "--prune"]
+    told = tiny.call("cv", *cv, *search, "--dry-run").stdout
+    assert "9 trials x 3 folds at most" in told
+    made = tiny.cv(*cv, *search)
+    folder = tiny.path / "data" / "stacking" / made.id
+    tuned = json.loads((folder / "tuned_params" / "logistic_h5.json").read_text())
+    trials = tuned["whole_segment"]["trials"]
+    assert [len(trial["steps"]) for trial in trials[:5]] == [3] * 5
+    assert all((trial["state"] == "pruned") == (len(trial["steps"]) < 3) for trial in trials)
+    assert "--tune-splits 3 --prune" in tiny.call("runs", "explain", made.id).stdout
+    base = tiny.train("--model", "logistic", "--horizon", 5, *search)
+    metrics = (tiny.path / "experiments" / "runs" / base.id / "metrics.json").read_text()
+    assert json.loads(metrics)["trials"] == 9
+    assert "add --tune-splits 3" in tiny.denied(
+        "train", "--model", "logistic", "--horizon", 5, "--tune", "--prune"
+    )
+
+
 @covers("cv", "--executor", "--cluster")
 @covers("train", "--executor", "--cluster")
 def test_flags_of_where_fits_run(tiny: Desk) -> None:

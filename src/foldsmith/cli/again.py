@@ -81,7 +81,7 @@ def _validation(known: dict[str, Any], *without: str) -> dict[str, Any]:
     names = ("n_splits", "purge_bars", "embargo_bars", "tune", "n_trials", "sample_weight", "seed")
     unused = () if known["tune"] else ("n_trials",)
     found = {name: known[name] for name in names if name not in (*without, *unused)}
-    return found | {name: known[name] for name in ("time_decay",) if name in known}
+    return found | {name: known[name] for name in ("time_decay", "tune_splits", "prune") if name in known}
 
 
 def _parent(manifest: Manifest, kind: str) -> str | None:

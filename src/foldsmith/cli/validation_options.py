@@ -47,6 +47,16 @@ OPTIONS = (
         "--n-trials", type=int, default=_DEFAULTS.n_trials, show_default=True, help="Trials of each search."
     ),
     click.option(
+        "--tune-splits",
+        type=int,
+        default=_DEFAULTS.tune_splits,
+        show_default=True,
+        help="Purged folds of the training rows that a trial is scored on; 1 for their last fifth.",
+    ),
+    click.option(
+        "--prune/--no-prune", default=False, help="Give up trials that fall behind between those folds."
+    ),
+    click.option(
         "--sample-weight",
         type=click.Choice(WEIGHTS),
         default=_DEFAULTS.sample_weight,
@@ -95,6 +105,8 @@ STORED = (
     "embargo_bars",
     "tune",
     "n_trials",
+    "tune_splits",
+    "prune",
     "sample_weight",
     "time_decay",
     "seed",
@@ -113,8 +125,9 @@ def validation_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def validation_settings(ctx: click.Context) -> ValidationSettings:
     """Settings from the flags; --n-trials without --tune is refused."""
     values = ctx.params
-    if given(ctx, "n_trials") and not values["tune"]:
-        raise SettingError("--n-trials does not apply without --tune; add --tune or leave it out.")
+    for name, flag in (("n_trials", "--n-trials"), ("tune_splits", "--tune-splits"), ("prune", "--prune")):
+        if given(ctx, name) and not values["tune"]:
+            raise SettingError(f"{flag} does not apply without --tune; add --tune or leave it out.")
     names = ValidationSettings.__dataclass_fields__
     return ValidationSettings(**{name: values[name] for name in names})
 

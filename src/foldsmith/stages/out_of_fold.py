@@ -26,6 +26,7 @@ from foldsmith.stages.scores import log_loss, table_scores
 from foldsmith.stages.trials import StudyLog, TrialRecorder
 from foldsmith.stages.units import Result, Unit, UnitStore, run_units
 from foldsmith.validation.cross_validate import (
+    Search,
     Separation,
     class_shares,
     derived_seed,
@@ -76,7 +77,6 @@ def fit_unit(
     separation: Separation,
     weighting: Weighting,
     settings: ValidationSettings,
-    n_trials: int,
     log: StudyLog,
 ) -> Result:
     """Tune and fit one fold; runs in a worker process. Trials in the log are not made again."""
@@ -91,9 +91,7 @@ def fit_unit(
         tail_share=TAIL_SHARE,
         seed=derived_seed(settings.seed, *keys),
         keys=keys,
-        n_trials=n_trials,
-        on_trial=log.add,
-        history=log.read(),
+        search=searching(settings, log.add, log.read()),
     )
     if not fit.trials:
         log.recorder.record(model, horizon, fold, [single_trial(fit.params)])
@@ -105,6 +103,15 @@ def fit_unit(
         "trials": [asdict(trial) for trial in fit.trials],
     }
     return Result(record, {"probabilities": fit.probabilities})
+
+
+def searching(
+    settings: ValidationSettings, on_trial: Callable[[Trial], None], history: Sequence[Trial] = ()
+) -> Search:
+    """The search that the settings ask for."""
+    return Search(
+        settings.n_trials if settings.tune else 0, settings.tune_splits, settings.prune, on_trial, history
+    )
 
 
 def refit_unit(
@@ -201,7 +208,6 @@ def _fold_units(
                     "separation": table.separation,
                     "weighting": table.weighting,
                     "settings": settings,
-                    "n_trials": settings.n_trials if settings.tune else 0,
                 }
                 key = fold_key(model, h, fold)
                 arguments["log"] = StudyLog(store.folder / f"{key}.trials", entering, model, h, fold)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foldsmith.config import TAIL_SHARE, CrossValidateSettings
+from foldsmith.config import TAIL_SHARE, CrossValidateSettings, ValidationSettings
 from foldsmith.dataset import Dataset
 from foldsmith.labels.weighting import Weighting
 from foldsmith.runs.store import Run
@@ -37,7 +37,12 @@ def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int) -> Plan
     tables = load_horizons(dataset, settings.horizons, settings.validation)
     validation = settings.validation
     studies = validation.n_splits + 1 if validation.tune else 0
-    per_model = validation.n_splits + studies * validation.n_trials + (1 if validation.tune else 0) + 1
+    per_model = (
+        validation.n_splits
+        + studies * validation.n_trials * validation.tune_splits
+        + (1 if validation.tune else 0)
+        + 1
+    )
     seconds, largest = 0.0, 0.0
     for table in tables.values():
         training = table.data.take(table.segments.training)
@@ -49,7 +54,7 @@ def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int) -> Plan
     shared = sum(table.data.X.nbytes for table in tables.values())
     described = (
         f"{len(settings.models)} models x {len(tables)} horizons x ({validation.n_splits} folds + 1 refit"
-        + (f" + {studies} searches x {validation.n_trials} trials + 1" if validation.tune else "")
+        + (f" + {studies} searches x {_trials(validation)} + 1" if validation.tune else "")
         + ")"
     )
     return Plan(
@@ -58,6 +63,11 @@ def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int) -> Plan
         memory_bytes=BASE_BYTES + shared + workers * (BASE_BYTES + largest),
         seconds=seconds / workers,
     )
+
+
+def _trials(validation: ValidationSettings) -> str:
+    folds = "" if validation.tune_splits == 1 else f" x {validation.tune_splits} folds"
+    return f"{validation.n_trials} trials{folds}" + (" at most" if validation.prune else "")
 
 
 def _seconds(model: str, training: Dataset, table: HorizonTable, seed: int) -> float:

@@ -22,7 +22,14 @@ from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_closes, load_horizons, load_recipe
 from foldsmith.stages.model_store import RECIPE, StoredModel, loadable_files, read_model, write_model
-from foldsmith.stages.out_of_fold import WHOLE, CrossValidated, events_table, run_folds, single_trial
+from foldsmith.stages.out_of_fold import (
+    WHOLE,
+    CrossValidated,
+    events_table,
+    run_folds,
+    searching,
+    single_trial,
+)
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.scores import probability_matrix, scored
@@ -97,8 +104,7 @@ def train_base(
             tail_share=TAIL_SHARE,
             seed=derived_seed(settings.seed, model, horizon, WHOLE),
             keys=(model, horizon, WHOLE),
-            n_trials=settings.n_trials if settings.tune else 0,
-            on_trial=lambda trial: recorder.record(model, horizon, WHOLE, [trial]),
+            search=searching(settings, lambda trial: recorder.record(model, horizon, WHOLE, [trial])),
             params=params,
             threads=threads,
         )

@@ -24,7 +24,7 @@ from foldsmith.models.base import Classifier
 from foldsmith.models.catalogue import make, model_class
 from foldsmith.splits import PurgedKFold, purged_tail
 from foldsmith.validation.fold_features import FoldFeatures, FoldModel
-from foldsmith.validation.tune import Trial, tune
+from foldsmith.validation.tune import Part, Trial, tune
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -43,6 +43,24 @@ class Separation:
     def options(self) -> dict[str, Any]:
         """As the keyword arguments that every splitter takes."""
         return {"embargo": self.embargo, "purge": self.purge, "bars": self.bars}
+
+
+@dataclass(frozen=True)
+class Search:
+    """How hyperparameters are searched inside a fold's training rows.
+
+    n_trials : 0 for no search. n_splits : purged folds of the training rows that a trial is scored on; 1 for their
+    purged tail alone. prune : give up trials that fall behind, fold by fold. on_trial, history : those of `tune`.
+    """
+
+    n_trials: int = 0
+    n_splits: int = 1
+    prune: bool = False
+    on_trial: Callable[[Trial], None] | None = None
+    history: Sequence[Trial] = ()
+
+
+NO_SEARCH = Search()
 
 
 @dataclass(frozen=True)
@@ -97,45 +115,47 @@ def fit_fold(
     tail_share: float,
     seed: int,
     keys: Sequence[Any],
-    n_trials: int = 0,
+    search: Search = NO_SEARCH,
     params: dict[str, Any] | None = None,
-    on_trial: Callable[[Trial], None] | None = None,
-    history: Sequence[Trial] = (),
     threads: int = 1,
 ) -> FoldFit:
-    """Tune (n_trials > 0) and fit `model` on the training rows, and predict the test rows (none without
-    `test`).
+    """Tune (where trials are asked for) and fit `model` on the training rows, and predict the test rows (none
+    without `test`).
 
-    The last `tail_share` of the training rows, purged, is the only yardstick of tuning and early stopping. A
-    model with early stopping is fitted on the head and stops on the tail; any other is fitted on all training
-    rows. Features that a fold fits are fitted on the rows that the model is. `on_trial` and `history` are those of
-    `tune`.
+    The last `tail_share` of the training rows, purged, is the yardstick of early stopping, and of tuning unless it
+    has folds of its own among the training rows. A model with early stopping is fitted on the head and stops on the
+    tail; any other is fitted on all training rows. Features that a fold fits are fitted on the rows that the model is.
     """
     training = data.take(train)
     rows = weighted_rows(training, weighting)
     head = tail = np.arange(len(rows), dtype=np.int64)
-    if n_trials or model_class(model).early_stopping:
+    stops = model_class(model).early_stopping
+    if (search.n_trials and search.n_splits == 1) or stops:
         head, tail = purged_tail(rows.t0, rows.t1, tail_share, **separation.options())
     trials: tuple[Trial, ...] = ()
     chosen = dict(params or {})
     on_head = FoldFeatures.fit_on(rows, head)
     seen = on_head.apply(rows)
-    if n_trials:
+    if search.n_trials:
+        if search.n_splits == 1:
+            scored = seen.take(tail)
+            parts = [Part(seen.take(head), scored, scored)]
+        else:
+            parts = _parts(rows, search.n_splits, separation, tail_share, stops)
         study = tune(
             model,
-            seen,
-            head,
-            tail,
+            parts,
             seed=seed,
-            n_trials=n_trials,
+            n_trials=search.n_trials,
             threads=threads,
             keys=keys,
-            on_trial=on_trial,
-            history=history,
+            prune=search.prune,
+            on_trial=search.on_trial,
+            history=search.history,
         )
         chosen, trials = dict(study.best), study.trials
     preparing = on_head
-    if len(head) < len(rows) and not model_class(model).early_stopping:
+    if len(head) < len(rows) and not stops:
         preparing = FoldFeatures.fit(rows)
         seen = preparing.apply(rows)
     fitted, best_iteration = fit_with_early_stopping(model, seen, head, tail, chosen, seed, threads)
@@ -148,6 +168,24 @@ def fit_fold(
         n_train=len(rows),
         trials=trials,
     )
+
+
+def _parts(
+    rows: Dataset, n_splits: int, separation: Separation, tail_share: float, stops: bool
+) -> list[Part]:
+    """Purged folds of the rows to search on, each with features fitted on what its model is fitted on.
+
+    A model that stops early does so on the purged tail of the fold's own training rows, never on the rows that score.
+    """
+    parts = []
+    for train, test in PurgedKFold(n_splits, t0=rows.t0, t1=rows.t1, **separation.options()).split(rows.X):
+        head = tail = np.arange(len(train), dtype=np.int64)
+        if stops:
+            head, tail = purged_tail(rows.t0[train], rows.t1[train], tail_share, **separation.options())
+        features = FoldFeatures.fit_on(rows, train[head])
+        on, stop, against = (features.apply(rows.take(part)) for part in (train[head], train[tail], test))
+        parts.append(Part(on, against, stop))
+    return parts
 
 
 def fit_with_early_stopping(
