@@ -23,6 +23,8 @@ from foldsmith.labels.weighting import Weighting
 from foldsmith.models.base import Classifier
 from foldsmith.models.catalogue import make, model_class
 from foldsmith.splits import PurgedKFold, purged_tail
+from foldsmith.models.calibrators import Calibrator, calibrator_class
+from foldsmith.validation.correction import Balance, Correction, balanced, weigh_classes
 from foldsmith.validation.fold_features import FoldFeatures, FoldModel
 from foldsmith.validation.tune import Part, Trial, tune
 
@@ -63,11 +65,30 @@ class Search:
 NO_SEARCH = Search()
 
 
+NONE, BALANCED = "none", "balanced"
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How a model is fitted on rows, its hyperparameters aside.
+
+    tail_share : of the training rows, the last, that early stopping, tuning and calibration are scored on. class_weight :
+    "none" or "balanced", undone in the probabilities. calibrate : "none" or a name in `models.calibrators`.
+    """
+
+    separation: Separation
+    weighting: Weighting
+    tail_share: float
+    class_weight: str = NONE
+    calibrate: str = NONE
+
+
 @dataclass(frozen=True)
 class FoldFit:
     """What fitting one fold leaves behind.
 
-    probabilities : float32 (n_test, 3), class order -1, 0, 1, rows as in the test fold.
+    probabilities : float32 (n_test, 3), class order -1, 0, 1, rows as in the test fold; uncalibrated : the same before
+    `calibrator`, None where nothing was calibrated.
     base_rate : class shares of the fold's training rows, weighted as its scores are: their yardstick.
     best_iteration : boosting rounds that early stopping chose, None where the model has none.
     """
@@ -78,6 +99,8 @@ class FoldFit:
     base_rate: tuple[float, float, float]
     n_train: int
     trials: tuple[Trial, ...]
+    uncalibrated: Probabilities | None = None
+    calibrator: Calibrator | None = None
 
 
 def derived_seed(*parts: Any) -> int:
@@ -110,9 +133,7 @@ def fit_fold(
     train: Rows,
     test: Rows | None,
     *,
-    separation: Separation,
-    weighting: Weighting,
-    tail_share: float,
+    fitting: Fitting,
     seed: int,
     keys: Sequence[Any],
     search: Search = NO_SEARCH,
@@ -122,26 +143,22 @@ def fit_fold(
     """Tune (where trials are asked for) and fit `model` on the training rows, and predict the test rows (none
     without `test`).
 
-    The last `tail_share` of the training rows, purged, is the yardstick of early stopping, and of tuning unless it
+    The purged tail of the training rows is the yardstick of early stopping, of calibration, and of tuning unless it
     has folds of its own among the training rows. A model with early stopping is fitted on the head and stops on the
-    tail; any other is fitted on all training rows. Features that a fold fits are fitted on the rows that the model is.
+    tail; any other is fitted on all training rows. What a fold fits beside its model is fitted on the same rows.
     """
     training = data.take(train)
-    rows = weighted_rows(training, weighting)
-    head = tail = np.arange(len(rows), dtype=np.int64)
+    plain = weighted_rows(training, fitting.weighting)
+    balance = balanced(plain) if fitting.class_weight == BALANCED else None
+    rows = weigh_classes(plain, balance)
     stops = model_class(model).early_stopping
-    if (search.n_trials and search.n_splits == 1) or stops:
-        head, tail = purged_tail(rows.t0, rows.t1, tail_share, **separation.options())
+    head = tail = np.arange(len(rows), dtype=np.int64)
+    if stops or fitting.calibrate != NONE or (search.n_trials and search.n_splits == 1):
+        head, tail = purged_tail(rows.t0, rows.t1, fitting.tail_share, **fitting.separation.options())
     trials: tuple[Trial, ...] = ()
     chosen = dict(params or {})
-    on_head = FoldFeatures.fit_on(rows, head)
-    seen = on_head.apply(rows)
     if search.n_trials:
-        if search.n_splits == 1:
-            scored = seen.take(tail)
-            parts = [Part(seen.take(head), scored, scored)]
-        else:
-            parts = _parts(rows, search.n_splits, separation, tail_share, stops)
+        parts = _parts(plain, balance, head, tail, search.n_splits, fitting, stops)
         study = tune(
             model,
             parts,
@@ -154,75 +171,120 @@ def fit_fold(
             history=search.history,
         )
         chosen, trials = dict(study.best), study.trials
-    preparing = on_head
-    if len(head) < len(rows) and not stops:
-        preparing = FoldFeatures.fit(rows)
-        seen = preparing.apply(rows)
-    fitted, best_iteration = fit_with_early_stopping(model, seen, head, tail, chosen, seed, threads)
-    empty = np.empty((0, 3), dtype=np.float32)
+    fit = _FitOn(model, chosen, seed, threads)
+    fitted = fit.stopping(rows, head, tail) if stops else fit.all_of(rows)
+    calibrator = None
+    if fitting.calibrate != NONE:
+        before = FoldModel(*(fitted if stops else fit.all_of(rows.take(head))), Correction(balance))
+        calibrator = calibrated(fitting.calibrate, predict_rows(before, plain.take(tail)), plain.take(tail))
+    found = FoldModel(*fitted, Correction(balance, calibrator))
+    tested = None if test is None else data.take(test)
+    uncalibrated = found if calibrator is None else FoldModel(*fitted, Correction(balance))
     return FoldFit(
-        probabilities=empty if test is None else predict_rows(FoldModel(preparing, fitted), data.take(test)),
+        probabilities=np.empty((0, 3), dtype=np.float32) if tested is None else predict_rows(found, tested),
+        uncalibrated=None if calibrator is None or tested is None else predict_rows(uncalibrated, tested),
         params=chosen,
-        best_iteration=best_iteration,
-        base_rate=class_shares(training.y, weighting.of(training.t0, training.t1)),
+        best_iteration=found.classifier.best_iteration_,
+        base_rate=class_shares(training.y, fitting.weighting.of(training.t0, training.t1)),
         n_train=len(rows),
         trials=trials,
+        calibrator=calibrator,
     )
 
 
-def _parts(
-    rows: Dataset, n_splits: int, separation: Separation, tail_share: float, stops: bool
-) -> list[Part]:
-    """Purged folds of the rows to search on, each with features fitted on what its model is fitted on.
+@dataclass(frozen=True)
+class _FitOn:
+    """One model and its hyperparameters, to be fitted on any rows with the features that are fitted with it."""
 
-    A model that stops early does so on the purged tail of the fold's own training rows, never on the rows that score.
+    model: str
+    params: dict[str, Any]
+    seed: int
+    threads: int
+
+    def all_of(self, rows: Dataset) -> tuple[FoldFeatures, Classifier]:
+        """Fitted on all rows, stopping nowhere early."""
+        features = FoldFeatures.fit(rows)
+        seen = features.apply(rows)
+        return features, self._new().fit(seen.X, seen.y, seen.weight)
+
+    def stopping(self, rows: Dataset, head: Rows, tail: Rows) -> tuple[FoldFeatures, Classifier]:
+        """Fitted on the head, stopping on the tail."""
+        features = FoldFeatures.fit_on(rows, head)
+        on, against = features.apply(rows.take(head)), features.apply(rows.take(tail))
+        evaluation = (against.X, against.y, against.weight)
+        return features, self._new().fit(on.X, on.y, on.weight, evaluation=evaluation)
+
+    def _new(self) -> Classifier:
+        return make(self.model, seed=self.seed, threads=self.threads, **self.params)
+
+
+def calibrated(name: str, P: Probabilities, rows: Dataset) -> Calibrator:
+    """A calibrator fitted on predictions of rows that the model was not fitted on, by the weights of these rows."""
+    return calibrator_class(name)().fit(P, rows.y.astype(np.int64) + 1, rows.weight)
+
+
+def _parts(
+    rows: Dataset,
+    balance: Balance | None,
+    head: Rows,
+    tail: Rows,
+    n_splits: int,
+    fitting: Fitting,
+    stops: bool,
+) -> list[Part]:
+    """Rows to search on: the head and the tail, or purged folds; features are fitted on what each model is fitted on.
+
+    On folds, a model that stops early does so on the purged tail of the fold's own training rows, never on the rows that
+    score.
     """
+    if n_splits == 1:
+        return [_part(rows, balance, head, tail, tail)]
     parts = []
-    for train, test in PurgedKFold(n_splits, t0=rows.t0, t1=rows.t1, **separation.options()).split(rows.X):
-        head = tail = np.arange(len(train), dtype=np.int64)
+    options = fitting.separation.options()
+    for train, test in PurgedKFold(n_splits, t0=rows.t0, t1=rows.t1, **options).split(rows.X):
+        on = stop = np.arange(len(train), dtype=np.int64)
         if stops:
-            head, tail = purged_tail(rows.t0[train], rows.t1[train], tail_share, **separation.options())
-        features = FoldFeatures.fit_on(rows, train[head])
-        on, stop, against = (features.apply(rows.take(part)) for part in (train[head], train[tail], test))
-        parts.append(Part(on, against, stop))
+            on, stop = purged_tail(rows.t0[train], rows.t1[train], fitting.tail_share, **options)
+        parts.append(_part(rows, balance, train[on], train[stop], test))
     return parts
 
 
-def fit_with_early_stopping(
-    model: str, rows: Dataset, head: Rows, tail: Rows, params: dict[str, Any], seed: int, threads: int
-) -> tuple[Classifier, int | None]:
-    """Fit on the head, stopping on the tail; a model without early stopping is fitted on all rows."""
-    classifier = make(model, seed=seed, threads=threads, **params)
-    if not classifier.early_stopping:
-        return classifier.fit(rows.X, rows.y, rows.weight), None
-    on, against = rows.take(head), rows.take(tail)
-    classifier.fit(on.X, on.y, on.weight, evaluation=(against.X, against.y, against.weight))
-    return classifier, classifier.best_iteration_
+def _part(rows: Dataset, balance: Balance | None, on: Rows, stop: Rows, against: Rows) -> Part:
+    features = FoldFeatures.fit_on(rows, on)
+    return Part(
+        features.apply(weigh_classes(rows.take(on), balance)),
+        features.apply(rows.take(against)),
+        features.apply(weigh_classes(rows.take(stop), balance)),
+        Correction(balance).apply,
+    )
 
 
 def refit(
     model: str,
     data: Dataset,
     *,
-    weighting: Weighting,
+    fitting: Fitting,
     params: dict[str, Any],
     iterations: Sequence[int | None],
     seed: int,
     threads: int = 1,
+    calibrator: Calibrator | None = None,
 ) -> FoldModel:
-    """Fit on every row, stopping nowhere early: boosters take the median of `iterations` (rounded down)."""
-    rows = weighted_rows(data, weighting)
-    features = FoldFeatures.fit(rows)
-    rows = features.apply(rows)
+    """Fit on every row, stopping nowhere early: boosters take the median of `iterations` (rounded down).
+
+    `calibrator` was fitted on predictions of these rows by models that had not seen them.
+    """
+    rows = weighted_rows(data, fitting.weighting)
+    balance = balanced(rows) if fitting.class_weight == BALANCED else None
     known = [iteration for iteration in iterations if iteration is not None]
     fixed = {**params, "n_estimators": max(1, int(median(known)))} if known else params
-    fitted = make(model, seed=seed, threads=threads, **fixed).fit(rows.X, rows.y, rows.weight)
-    return FoldModel(features, fitted)
+    features, classifier = _FitOn(model, fixed, seed, threads).all_of(weigh_classes(rows, balance))
+    return FoldModel(features, classifier, Correction(balance, calibrator))
 
 
 def predict_rows(model: FoldModel, data: Dataset) -> Probabilities:
     """Probabilities of rows as they are stored, their fitted features made first."""
-    return predict(model.classifier, model.features.matrix(data.X, data.inputs))
+    return model.predict_proba(data.X, data.inputs)
 
 
 def predict(model: Classifier | Ensemble, X: npt.NDArray[np.float32]) -> Probabilities:

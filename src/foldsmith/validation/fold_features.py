@@ -20,7 +20,9 @@ from foldsmith.features.fitted import FITTED, MARKOV, models_of
 from foldsmith.features.hmm import Hmm, Parameters
 from foldsmith.intervals import Rows
 from foldsmith.models.base import Classifier
+from foldsmith.models.catalogue import load_model
 from foldsmith.models.stored import fact, numbers, pack, unpack
+from foldsmith.validation.correction import Correction
 
 FILE = "fold_features.json"
 """Beside the files of the model that it serves; there is none where nothing was fitted before the model."""
@@ -118,14 +120,31 @@ class FoldFeatures:
 
 @dataclass(frozen=True)
 class FoldModel:
-    """A fitted classifier and what was fitted before it."""
+    """A fitted classifier, what was fitted before it, and what corrects its probabilities."""
 
     features: FoldFeatures
     classifier: Classifier
+    correction: Correction = Correction()
+
+    def predict_proba(self, X: Matrix, inputs: BarInputs | None) -> Matrix:
+        """Probabilities as they are stored: float32 (n, 3), class order -1, 0, 1; arguments as `FoldFeatures.matrix`'s."""
+        made = self.classifier.predict_proba(self.features.matrix(X, inputs))
+        return np.asarray(self.correction.apply(made), dtype=np.float32)
 
     def to_files(self) -> dict[str, bytes]:
-        """Both as named bytes."""
-        return {**self.classifier.to_files(), **self.features.to_files()}
+        """All as named bytes."""
+        return {
+            **self.classifier.to_files(),
+            **self.features.to_files(),
+            **self.correction.to_files(),
+        }
+
+    @classmethod
+    def from_files(cls, name: str, files: Mapping[str, bytes]) -> Self:
+        """What `to_files` saved of a model of the catalogue. DataError or IntegrityError for anything else."""
+        return cls(
+            FoldFeatures.from_files(files), load_model(name, files), Correction.from_files(files)
+        )
 
 
 def _facts(model: Hmm) -> dict[str, Any]:

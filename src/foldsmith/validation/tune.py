@@ -31,11 +31,13 @@ COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 
 @dataclass(frozen=True)
 class Part:
-    """Rows to fit on and rows to score, kept apart before; `stop` are those that boosters stop on."""
+    """Rows to fit on and rows to score, kept apart before; `stop` are those that boosters stop on, `correct` undoes what
+    was done to the weights of classes."""
 
     on: Dataset
     against: Dataset
     stop: Dataset
+    correct: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] = np.asarray
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,9 @@ class _Objective:
             self._prepared[number] = classifier.prepare(on.X, on.y, on.weight, (stop.X, stop.y, stop.weight))
         classifier.fit_prepared(self._prepared[number])
         against = part.against
-        value = weighted_log_loss(against.y, classifier.predict_proba(against.X), against.weight)
+        value = weighted_log_loss(
+            against.y, part.correct(classifier.predict_proba(against.X)), against.weight
+        )
         if not math.isfinite(value):
             raise DataError(f"the log loss on the scored rows is {value}")
         return value, classifier.best_iteration_
