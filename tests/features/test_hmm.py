@@ -1,4 +1,4 @@
-"""Hidden Markov models against sums over every path; filtered values know no later bar, and fits find what was planted."""
+"""Hidden Markov models against sums over every path; no filtered value knows a later bar, and regimes are found."""
 
 from __future__ import annotations
 
