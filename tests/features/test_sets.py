@@ -12,6 +12,7 @@ from tests.features.conftest import make_bars
 from foldsmith.errors import SettingError
 from foldsmith.features import FEATURES, compute
 from foldsmith.features.catalogue import families, members
+from foldsmith.features.fitted import FAMILY, FITTED
 from foldsmith.features.sets import DEFAULT_SET, EVERYTHING, SETS, holding, resolve, set_names, shortest
 
 BARS = make_bars(11)
@@ -63,10 +64,11 @@ def test_core_is_what_it_was_on_its_first_day() -> None:
 
 def test_every_set_stands_for_features_in_the_order_of_the_catalogue() -> None:
     assert resolve([EVERYTHING]) == tuple(FEATURES)
-    assert set(SETS).isdisjoint([*families(), *FEATURES, EVERYTHING])
+    assert set(SETS).isdisjoint([*families(), FAMILY, *FEATURES, *FITTED, EVERYTHING])
+    assert FAMILY not in families()
     for name in set_names():
         found = resolve([name])
-        assert found == tuple(each for each in FEATURES if each in found), name
+        assert found == tuple(each for each in (*FEATURES, *FITTED) if each in found), name
         assert found, name
 
 
@@ -78,6 +80,18 @@ def test_the_shortest_names_stand_for_the_same(names: list[str], sets: list[str]
     assert resolve(words) == found
     assert len(words) <= len(found)
     assert set(names) <= set(found)
+
+
+def test_fitted_features_stand_last() -> None:
+    assert resolve(["regimes"]) == (*resolve(["core"]), *FITTED)
+    assert shortest(resolve(["regimes"])) == ("regimes",)
+    found = resolve(["hmm_up", "own", "time", "hmm"], own_features=("own",))
+    assert found == (*members("time"), "own", *FITTED)
+    assert shortest(found) == ("time", FAMILY, "own")
+    assert shortest(("return_1", "hmm_up")) == ("return_1", "hmm_up")
+    assert holding("hmm_up", {"mine": ("hmm_up",)}) == ("regimes", FAMILY, "mine")
+    with pytest.raises(SettingError, match="'hmm_up' is not in the catalogue"):
+        compute(BARS, 1, ["hmm_up"])
 
 
 def test_own_sets_and_features_are_known_where_they_are_given() -> None:

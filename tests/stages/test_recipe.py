@@ -41,6 +41,7 @@ def test_a_recipe_comes_back_as_it_was(tmp_path: Path) -> None:
         RECIPE,
         replace(RECIPE, roll=RollRule("calendar", 3)),
         replace(RECIPE, own_features=(OWN,)),
+        replace(RECIPE, fitted=("hmm_calm", "hmm_up")),
         TREND,
     ):
         recipe.write(tmp_path / "recipe.json")
@@ -53,6 +54,19 @@ def test_what_is_not_said_of_labels_is_the_default(tmp_path: Path) -> None:
     content = json.loads((tmp_path / "recipe.json").read_text())
     assert "labelling" not in content
     assert content["horizons"]["5"] == {"barriers": {"down": 0.9, "up": 0.7}, "max_bars": 5}
+
+
+@pytest.mark.parametrize("fitted", [["nope"], ["hmm_up", "hmm_up"], [["hmm_up"]], 5, None, {"hmm_up": 1}])
+def test_fitted_features_are_said_where_there_are_some(tmp_path: Path, fitted: object) -> None:
+    path = tmp_path / "recipe.json"
+    RECIPE.write(path)
+    content = json.loads(path.read_text())
+    assert "fitted" not in content
+    assert RECIPE.names == RECIPE.features
+    assert replace(RECIPE, fitted=("hmm_up",)).names == ("a", "b", "hmm_up")
+    path.write_text(json.dumps({**content, "fitted": fitted}))
+    with pytest.raises(DataError, match="is no recipe"):
+        Recipe.read(path)
 
 
 def test_bars_that_a_sum_closes_have_no_length(tmp_path: Path) -> None:

@@ -147,7 +147,8 @@ def test_a_model_that_needs_no_tail_asks_for_none():
 def whole(model, iterations, params=None, scheme="uniqueness"):
     given = {**QUICK[model], **(params or {})}
     given.pop("n_estimators", None)
-    return refit(model, DATA, weighting=Weighting(scheme, BARS), params=given, iterations=iterations, seed=5)
+    weighting = Weighting(scheme, BARS)
+    return refit(model, DATA, weighting=weighting, params=given, iterations=iterations, seed=5).classifier
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_a_refit_takes_what_a_study_of_the_whole_segment_found():
         params=study.params,
         iterations=[study.best_iteration],
         seed=5,
-    )
+    ).classifier
     assert found.params == {**found.params, **study.params, "n_estimators": study.best_iteration}
 
 

@@ -111,9 +111,8 @@ class Recipe:
         try:
             content.setdefault("own_features", [])
             content.setdefault("fitted", [])
-            unknown = next((name for name in content["fitted"] if name not in FITTED), None)
-            if unknown is not None or len(set(content["fitted"])) != len(content["fitted"]):
-                raise ValueError(f"{unknown!r:.60} is no fitted feature, or one is named twice")
+            if content["fitted"] != [name for name in FITTED if name in content["fitted"]]:
+                raise ValueError(f"{content['fitted']!r:.60} are not fitted features in their order")
             strange = set(content) ^ {field.name for field in fields(cls)}
             if strange - ({"labelling"} - set(content)):
                 raise KeyError(", ".join(sorted(strange)))
