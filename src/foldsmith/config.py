@@ -25,6 +25,10 @@ DEFAULT_FEATURES = ("core",)
 EXECUTORS = ("local", "dask", "ray")
 """Where fits run: processes of this machine, or a cluster."""
 ENSEMBLE_META_LEARNER = "logistic"
+CLASS_WEIGHTS = ("none", "balanced")
+CALIBRATIONS = ("none", "temperature", "logistic", "isotonic")
+REFIT, BAG = PREDICT_WITH = ("refit", "bag")
+"""What a base model of a cross-validation predicts with: a fit of the whole training segment, or its folds' models."""
 TAIL_SHARE = 0.2
 """Share of a fold's training rows, the last in time, that early stopping and tuning are scored on."""
 VOLATILITY_WINDOW = 48
@@ -145,6 +149,7 @@ class ValidationSettings:
     `embargo_bars` None means one vertical barrier of the horizon at hand (never "none": 0 says that). `sample_weight`
     and `time_decay` are those of `foldsmith.labels.weighting`. A trial of tuning is scored on `tune_splits` purged
     folds of the training rows at hand, for 1 on their purged tail; `prune` gives up trials that fall behind in between.
+    `class_weight` and `calibrate` are those of `validation.cross_validate.Fitting`.
     """
 
     n_splits: int = 5
@@ -157,6 +162,9 @@ class ValidationSettings:
     time_decay: float = field(default=1.0, metadata=UNSAID)
     tune_splits: int = field(default=1, metadata=UNSAID)
     prune: bool = field(default=False, metadata=UNSAID)
+    class_weight: str = field(default="none", metadata=UNSAID)
+    calibrate: str = field(default="none", metadata=UNSAID)
+    predict_with: str = field(default="refit", metadata=UNSAID)
 
     def __post_init__(self) -> None:
         for flag, value, least in (
@@ -172,6 +180,13 @@ class ValidationSettings:
                 raise SettingError(f"{flag} {value!r:.40} is no whole number.")
             if value is not None and value < least:
                 raise SettingError(f"{flag} {value} is too small; the least is {least}.")
+        for flag, word, known in (
+            ("--class-weight", self.class_weight, CLASS_WEIGHTS),
+            ("--calibrate", self.calibrate, CALIBRATIONS),
+            ("--predict-with", self.predict_with, PREDICT_WITH),
+        ):
+            if word not in known:
+                raise SettingError(f"{flag} {word!r:.40} is unknown; there are {', '.join(known)}.")
         if self.prune and self.tune_splits == 1:
             raise SettingError(
                 "--prune gives up trials between the folds they are scored on, and there is one: add --tune-splits 3."

@@ -15,20 +15,28 @@ from foldsmith.labels.weighting import Weighting
 from foldsmith.models.catalogue import MODELS, make
 from foldsmith.splits import PurgedKFold
 from foldsmith.validation import cross_validate
-from foldsmith.validation.cross_validate import Search, _parts, derived_seed, fit_fold, out_of_fold, refit
+from foldsmith.validation.cross_validate import (
+    Fitting,
+    Search,
+    _parts,
+    derived_seed,
+    fit_fold,
+    out_of_fold,
+    refit,
+)
 
 DATA, BARS = grid()
 APART = apart(BARS)
 SPLIT = PurgedKFold(4, t0=DATA.t0, t1=DATA.t1, **APART.options())
+EVERYTHING = np.arange(len(DATA))
+PLAIN = Fitting(APART, Weighting("none", BARS), 0.25)
 FOLDS = list(SPLIT.split(DATA.X))
 
 
-def fold(model, data=DATA, number=1, test=True, n_trials=0, n_splits=1, **more):
+def fold(model, data=DATA, number=1, test=True, n_trials=0, n_splits=1, weighting=None, **more):
     train, rows = FOLDS[number]
     settings = {
-        "separation": APART,
-        "weighting": Weighting("uniqueness", BARS),
-        "tail_share": 0.25,
+        "fitting": Fitting(APART, weighting or Weighting("uniqueness", BARS), 0.25),
         "seed": 11,
         "keys": (model, 8, number),
         "params": None if n_trials else QUICK[model],
@@ -133,22 +141,26 @@ def test_a_model_that_needs_no_tail_asks_for_none():
     data, bars = grid(12)
     rows = np.arange(10)
     settings = {
-        "separation": apart(bars, embargo=50),
-        "weighting": Weighting("none", bars),
-        "tail_share": 0.2,
+        "fitting": Fitting(apart(bars, embargo=50), Weighting("none", bars), 0.2),
         "seed": 1,
         "keys": (),
     }
     assert fit_fold("logistic", data, rows, rows, **settings).probabilities.shape == (10, 3)
     with pytest.raises(DataError, match="tail"):
-        fit_fold("xgboost", data, rows, rows, **{**settings, "tail_share": 0.01})
+        fit_fold(
+            "xgboost",
+            data,
+            rows,
+            rows,
+            **{**settings, "fitting": replace(settings["fitting"], tail_share=0.01)},
+        )
 
 
 def whole(model, iterations, params=None, scheme="uniqueness"):
     given = {**QUICK[model], **(params or {})}
     given.pop("n_estimators", None)
-    weighting = Weighting(scheme, BARS)
-    return refit(model, DATA, weighting=weighting, params=given, iterations=iterations, seed=5).classifier
+    fitting = Fitting(APART, Weighting(scheme, BARS), 0.25)
+    return refit(model, DATA, fitting=fitting, params=given, iterations=iterations, seed=5).classifier
 
 
 @pytest.mark.parametrize(
@@ -166,9 +178,7 @@ def test_a_refit_takes_the_median_iteration_and_stops_nowhere_early(model, itera
 
 @pytest.mark.parametrize("model", ["random_forest", "logistic"])
 def test_a_refit_of_other_models_takes_their_parameters(model):
-    found = refit(
-        model, DATA, weighting=Weighting("none", BARS), params=QUICK[model], iterations=[None, None], seed=5
-    )
+    found = refit(model, DATA, fitting=PLAIN, params=QUICK[model], iterations=[None, None], seed=5)
     plain = make(model, seed=5, **QUICK[model]).fit(DATA.X, DATA.y, np.ones(len(DATA)))
     assert found.to_files() == plain.to_files()
 
@@ -181,9 +191,7 @@ def test_a_refit_takes_what_a_study_of_the_whole_segment_found():
         DATA,
         everything,
         None,
-        separation=APART,
-        weighting=Weighting("none", BARS),
-        tail_share=0.25,
+        fitting=PLAIN,
         seed=3,
         keys=(),
         search=Search(2),
@@ -191,7 +199,7 @@ def test_a_refit_takes_what_a_study_of_the_whole_segment_found():
     found = refit(
         "lightgbm",
         DATA,
-        weighting=Weighting("none", BARS),
+        fitting=PLAIN,
         params=study.params,
         iterations=[study.best_iteration],
         seed=5,
@@ -356,7 +364,7 @@ def test_out_of_fold_voting_is_voting():
 def test_folds_of_a_search_are_purged_and_stop_on_rows_of_their_own():
     """The rows that score a trial were neither fitted on nor stopped on, nor do their labels overlap such rows."""
     for stops in (False, True):
-        parts = _parts(DATA, 3, APART, 0.25, stops)
+        parts = _parts(DATA, None, EVERYTHING, EVERYTHING, 3, PLAIN, stops)
         assert sorted(np.concatenate([part.against.t0 for part in parts])) == sorted(DATA.t0)
         for part in parts:
             for rows in (part.on, part.stop):

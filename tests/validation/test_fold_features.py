@@ -17,7 +17,7 @@ from foldsmith.features.fitted import FITTED, inputs_of
 from foldsmith.labels.weighting import Weighting
 from foldsmith.splits import PurgedKFold, purged_tail
 from foldsmith.validation import cross_validate
-from foldsmith.validation.cross_validate import fit_fold, predict, predict_rows, refit
+from foldsmith.validation.cross_validate import Fitting, Search, fit_fold, predict, predict_rows, refit
 from foldsmith.validation.fold_features import FILE, FoldFeatures
 
 MINUTE = 60_000_000
@@ -50,6 +50,7 @@ def made(seed: int = 0) -> tuple[Dataset, Any]:
 
 DATA, BARS = made()
 APART = apart(BARS)
+PLAIN = Fitting(APART, Weighting("none", BARS), 0.25)
 FOLDS = list(PurgedKFold(4, t0=DATA.t0, t1=DATA.t1, **APART.options()).split(DATA.X))
 
 
@@ -66,15 +67,16 @@ def garbage(data: Dataset, bars: Any) -> Dataset:
     return replace(data, inputs=replace(inputs, values=values))
 
 
-def fitted_fold(model: str, data: Dataset, number: int = 3, **more: Any) -> cross_validate.FoldFit:
+def fitted_fold(
+    model: str, data: Dataset, number: int = 3, n_trials: int = 0, **more: Any
+) -> cross_validate.FoldFit:
     train, test = FOLDS[number]
     settings = {
-        "separation": APART,
-        "weighting": Weighting("none", BARS),
-        "tail_share": 0.25,
+        "fitting": PLAIN,
         "seed": 11,
         "keys": (model, 8, number),
-        "params": None if more.get("n_trials") else QUICK[model],
+        "params": None if n_trials else QUICK[model],
+        "search": Search(n_trials),
     }
     return fit_fold(model, data, train, test, **{**settings, **more})
 
@@ -214,7 +216,8 @@ def test_a_fitted_model_has_the_same_bytes_whatever_its_fold_must_not_see(model:
     bad = replace(bad, y=y, X=X)
 
     def files(data: Dataset) -> dict[str, bytes]:
-        settings: dict[str, Any] = {"weighting": Weighting("uniqueness", BARS), "params": QUICK[model]}
+        fitting = Fitting(APART, Weighting("uniqueness", BARS), 0.25)
+        settings: dict[str, Any] = {"fitting": fitting, "params": QUICK[model]}
         return refit(model, data.take(train), iterations=[None], seed=5, **settings).to_files()
 
     clean = files(DATA)
@@ -242,7 +245,7 @@ def test_fitted_on_the_head_where_the_model_is(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(FoldFeatures, "fit", classmethod(noted))
     for model, n_trials, expected in (
         ("lightgbm", 0, [on_head]),
-        ("lightgbm", 1, [on_head]),
+        ("lightgbm", 1, [on_head, on_head]),
         ("logistic", 1, [on_head, on_all]),
         ("logistic", 0, [on_all]),
     ):
@@ -253,9 +256,7 @@ def test_fitted_on_the_head_where_the_model_is(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_refit_predicts_with_what_it_was_fitted_with() -> None:
     train, test = FOLDS[2]
-    fitted = refit(
-        "logistic", DATA.take(train), weighting=Weighting("none", BARS), params={}, iterations=[None], seed=5
-    )
+    fitted = refit("logistic", DATA.take(train), fitting=PLAIN, params={}, iterations=[None], seed=5)
     assert set(fitted.to_files()) == {*fitted.classifier.to_files(), FILE}
     features = FoldFeatures.from_files(fitted.to_files())
     by_hand = predict(fitted.classifier, features.matrix(DATA.X[test], inputs_of_data().take(test)))

@@ -477,6 +477,50 @@ def test_flags_of_folds_inside_a_search(tiny: Desk) -> None:
     )
 
 
+@covers("cv", "--class-weight", "--calibrate")
+@covers("train", "--class-weight", "--calibrate")
+def test_flags_of_what_corrects_probabilities(tiny: Desk) -> None:
+    plain = tiny.train("--model", "logistic", "--horizon", 5)
+    for flag, word in (("--class-weight", "balanced"), ("--calibrate", "temperature")):
+        made = tiny.train("--model", "logistic", "--horizon", 5, flag, word)
+        assert made.content != plain.content
+        assert "model/correction.json" in made.files
+        assert f"{flag} {word}" in tiny.call("runs", "explain", made.id).stdout
+    cv = tiny.cv("--models", "logistic,lightgbm", "--class-weight", "balanced", "--calibrate", "logistic")
+    assert "models/lightgbm_h5/correction.json" in cv.files
+    stacked = tiny.train("--model", "voting", "--horizon", 5, "--stacking-data", cv.id)
+    assert "model/base/lightgbm/correction.json" in stacked.files
+    assert tiny.call("runs", "reproduce", cv.id, "--workers", 1).exit_code == 0
+
+
+@covers("cv", "--predict-with")
+@covers("train", "--predict-with")
+def test_a_bag_predicts_with_the_mean_of_the_folds_models(tiny: Desk) -> None:
+    base = ["train", "--model", "logistic", "--horizon", 5]
+    assert "has no folds to take the mean of" in tiny.denied(*base, "--predict-with", "bag")
+    plain = tiny.cv("--models", "logistic,lightgbm")
+    bag = tiny.cv("--models", "logistic,lightgbm", "--predict-with", "bag", "--tune", "--n-trials", 1)
+    assert "models/lightgbm_h5/member/1/booster.txt" in bag.files
+    assert "models/lightgbm_h5/booster.txt" not in bag.files
+    bag = tiny.cv("--models", "logistic,lightgbm", "--predict-with", "bag")
+    stored, folder = (tiny.path / "data" / "stacking" / run.id / "stacking" for run in (plain, bag))
+    name = "stacking_dataset_h5.parquet"
+    assert pl.read_parquet(stored / name).equals(pl.read_parquet(folder / name))
+    name = "validation_h5.parquet"
+    assert not pl.read_parquet(stored / name).equals(pl.read_parquet(folder / name))
+    made = tiny.train("--model", "stacking", "--horizon", 5, "--stacking-data", bag.id)
+    fresh = tiny.train("--model", "stacking", "--horizon", 5, "--base-models", "logistic,lightgbm",
+                       "--n-splits", 2, "--predict-with", "bag")  # fmt: skip
+    assert fresh.files == made.files
+    told = tiny.call("evaluate", "--run-id", made.id, "--split", "validation").stdout
+    folder = tiny.path / value(told, "Evaluation saved to")
+    scored = pl.read_parquet(folder / "predictions.parquet")
+    again = pl.read_parquet(
+        tiny.path / "experiments" / "runs" / made.id / "predictions" / "validation.parquet"
+    )
+    assert scored.equals(again)
+
+
 @covers("cv", "--executor", "--cluster")
 @covers("train", "--executor", "--cluster")
 def test_flags_of_where_fits_run(tiny: Desk) -> None:

@@ -77,11 +77,15 @@ def _dataset(manifest: Manifest, *_: Any) -> list[str]:
     return ["./pipeline", "run", *_flags({"symbols": known.pop("symbol"), **known, **ratios})]
 
 
+SOMETIMES = ("time_decay", "tune_splits", "prune", "class_weight", "calibrate", "predict_with")
+"""Settings of validation that a manifest states where they are not the default."""
+
+
 def _validation(known: dict[str, Any], *without: str) -> dict[str, Any]:
     names = ("n_splits", "purge_bars", "embargo_bars", "tune", "n_trials", "sample_weight", "seed")
     unused = () if known["tune"] else ("n_trials",)
     found = {name: known[name] for name in names if name not in (*without, *unused)}
-    return found | {name: known[name] for name in ("time_decay", "tune_splits", "prune") if name in known}
+    return found | {name: known[name] for name in SOMETIMES if name in known}
 
 
 def _parent(manifest: Manifest, kind: str) -> str | None:

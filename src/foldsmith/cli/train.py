@@ -195,6 +195,7 @@ def _base(
         f"{name} is a base model, fitted once on the training segment",
     )
     refuse(ctx, ["embargo_bars"], f"{name} is a base model, scored on rows after all it is fitted on")
+    refuse(ctx, ["predict_with"], f"{name} is a base model, and has no folds to take the mean of")
     refuse(ctx, ["executor_kind", "cluster"], f"{name} is a base model, and one fit runs here")
     settings = validation_settings(ctx)
     if params and settings.tune:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from foldsmith.cli.command import given
-from foldsmith.config import EXECUTORS, ValidationSettings, default_workers
+from foldsmith.config import (
+    CALIBRATIONS,
+    CLASS_WEIGHTS,
+    EXECUTORS,
+    PREDICT_WITH,
+    ValidationSettings,
+    default_workers,
+)
 from foldsmith.errors import SettingError
 from foldsmith.labels.scheme import WEIGHTS
 
@@ -55,6 +62,27 @@ OPTIONS = (
     ),
     click.option(
         "--prune/--no-prune", default=False, help="Give up trials that fall behind between those folds."
+    ),
+    click.option(
+        "--class-weight",
+        type=click.Choice(CLASS_WEIGHTS),
+        default=_DEFAULTS.class_weight,
+        show_default=True,
+        help="Weigh classes alike in fitting; probabilities are put right again.",
+    ),
+    click.option(
+        "--calibrate",
+        type=click.Choice(CALIBRATIONS),
+        default=_DEFAULTS.calibrate,
+        show_default=True,
+        help="Calibrate each model, on rows that it was not fitted on.",
+    ),
+    click.option(
+        "--predict-with",
+        type=click.Choice(PREDICT_WITH),
+        default=_DEFAULTS.predict_with,
+        show_default=True,
+        help="Base models for later rows: refitted on all training rows, or the mean of the folds' models.",
     ),
     click.option(
         "--sample-weight",
@@ -107,6 +135,9 @@ STORED = (
     "n_trials",
     "tune_splits",
     "prune",
+    "class_weight",
+    "calibrate",
+    "predict_with",
     "sample_weight",
     "time_decay",
     "seed",

@@ -1,7 +1,7 @@
 """Calibrators: maps from a model's probabilities to ones that come true as often as they say.
 
-Each is fitted on predictions of rows that the model was not fitted on; on its own training rows a model is surer than it
-should be, and so would be what was fitted there. P is (n, 3), class order -1, 0, 1.
+Each is fitted on predictions of rows that the model was not fitted on: on its own training rows a model is surer than
+it should be, and so would be what was fitted there. P is (n, 3), class order -1, 0, 1.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Logistic(Calibrator):
 
 
 class Isotonic(Calibrator):
-    """A rising staircase for each class against the others, its corners joined by lines; the three are made to add up to 1.
+    """A rising staircase for each class against the others, its corners joined by lines, and their sum made 1.
 
     It follows any monotone distortion and needs thousands of rows. No probability falls below 1e-6: a staircase that
     begins at 0 would make a surprise cost without bound.
@@ -161,7 +161,9 @@ class Isotonic(Calibrator):
         for code in range(len(CLASSES)):
             one = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip")
             one.fit(
-                np.asarray(P[:, code], dtype=np.float64), (codes == code).astype(np.float64), sample_weight=weight
+                np.asarray(P[:, code], dtype=np.float64),
+                (codes == code).astype(np.float64),
+                sample_weight=weight,
             )
             self._steps.append((one.X_thresholds_, one.y_thresholds_))
         return self

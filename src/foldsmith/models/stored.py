@@ -120,6 +120,6 @@ def numbers(facts: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> npt.N
     if array.shape != shape or not np.isfinite(array).all():
         raise DataError(
             f"the saved model's entry {key!r} has shape {array.shape}; "
-            f"finite numbers of shape {shape} are needed."
+            f"finite numbers of shape {shape} are needed: train it again."
         )
     return array

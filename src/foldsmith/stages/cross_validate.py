@@ -11,10 +11,11 @@ from foldsmith.contracts import base_prediction_contract, oof_contract
 from foldsmith.errors import DataError, SettingError
 from foldsmith.runs.store import Run, ensure_folder, write_json
 from foldsmith.stages import publish
+from foldsmith.stages.crossed import CrossValidated
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.model_store import RECIPE, write_model
-from foldsmith.stages.out_of_fold import CrossValidated, run_folds
+from foldsmith.stages.out_of_fold import run_folds
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.stacking_data import STACKING, VALIDATION
 from foldsmith.stages.tables import write_table

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from foldsmith.config import ValidationSettings
+from foldsmith.config import TAIL_SHARE, ValidationSettings
 from foldsmith.contracts import BARS, LABELS
 from foldsmith.dataset import BarInputs, Dataset
 from foldsmith.errors import DataError, SettingError
@@ -23,15 +23,14 @@ from foldsmith.runs.store import Run
 from foldsmith.splits import Segments, holdout
 from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.tables import read_table
-from foldsmith.validation.cross_validate import Separation
+from foldsmith.validation.cross_validate import Fitting, Separation
 
 
 @dataclass(frozen=True)
 class HorizonTable:
     """Rows of one horizon with every feature known, in time order.
 
-    bar : row of each event in the bars table; separation : embargo, purge and the clock they are counted on;
-    weighting : how rows are weighted, wherever they are fitted or scored.
+    bar : row of each event in the bars table; fitting : how rows are kept apart, weighted and fitted on.
     """
 
     horizon: int
@@ -39,8 +38,17 @@ class HorizonTable:
     data: Dataset
     bar: Rows
     segments: Segments
-    separation: Separation
-    weighting: Weighting
+    fitting: Fitting
+
+    @property
+    def separation(self) -> Separation:
+        """Embargo, purge and the clock they are counted on."""
+        return self.fitting.separation
+
+    @property
+    def weighting(self) -> Weighting:
+        """How rows are weighted, wherever they are fitted or scored."""
+        return self.fitting.weighting
 
 
 def feature_matrix(features: pl.DataFrame, names: tuple[str, ...]) -> npt.NDArray[np.float32]:
@@ -161,4 +169,5 @@ def _join(
     embargo = settings.embargo(recipe.horizons[horizon].max_bars)
     separation = Separation(embargo, settings.purge_bars, weighting.bars)
     segments = holdout(data.t0, data.t1, recipe.cuts, **separation.options())
-    return HorizonTable(horizon, recipe, data, bar, segments, separation, weighting)
+    fitting = Fitting(separation, weighting, TAIL_SHARE, settings.class_weight, settings.calibrate)
+    return HorizonTable(horizon, recipe, data, bar, segments, fitting)

@@ -1,6 +1,7 @@
 """Models on disk: a folder with `model.json` that says what it is, and files in formats that cannot run code.
 
 model/ model.json  recipe.json  FILES               one base model
+model/ model.json  recipe.json  member/{k}/         a bag of the models of the folds
 model/ model.json  recipe.json  FILES  base/{name}/ an ensemble, whole: its base models are saved with it
 """
 
@@ -18,19 +19,22 @@ from foldsmith.dataset import BarInputs, columns
 from foldsmith.ensembles.base import Ensemble
 from foldsmith.ensembles.catalogue import ENSEMBLES, load_ensemble
 from foldsmith.errors import DataError, MissingError
-from foldsmith.models.base import Classifier
-from foldsmith.models.catalogue import MODELS, load_model
+from foldsmith.models.catalogue import MODELS
 from foldsmith.runs.store import Run, read_json, write_json
 from foldsmith.validation.cross_validate import Probabilities, predict
-from foldsmith.validation.fold_features import FoldFeatures, FoldModel
+from foldsmith.validation.fold_features import FoldModel
 
 DESCRIPTION = "model.json"
 RECIPE = "recipe.json"
+MOST_MEMBERS = 1000
+"""Models of a bag; a description that claims more is damaged."""
 
 
 @dataclass(frozen=True)
 class StoredModel:
     """A fitted model as bytes: its catalogue name, parameters, files, and base models if it is an ensemble.
+
+    members : of a bag, models of the same name whose probabilities are averaged; it has no files of its own.
 
     features : those it sees, in the order of its columns; None for all that the recipe names, in that order. Those that
     were fitted with it are among `files`, as `validation.fold_features` saves them.
@@ -41,26 +45,27 @@ class StoredModel:
     files: dict[str, bytes]
     bases: dict[str, StoredModel] = field(default_factory=dict)
     features: tuple[str, ...] | None = None
+    members: tuple[StoredModel, ...] = ()
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model ready to predict: one classifier, or base classifiers and the ensemble over them.
+    """A model ready to predict: one base model, or several and the ensemble over them.
 
-    features : what each base model sees, by its name; one that is not there sees all that the recipe names. prepared :
-    what was fitted before each base model.
+    bases : the fitted models of each base model, whose probabilities are averaged; one unless it is a bag. features :
+    what each base model sees, by its name; one that is not there sees all that the recipe names.
     """
 
     name: str
-    bases: dict[str, Classifier]
+    bases: dict[str, tuple[FoldModel, ...]]
     ensemble: Ensemble | None
     features: dict[str, tuple[str, ...]]
-    prepared: dict[str, FoldFeatures]
 
     @property
     def fitted(self) -> tuple[str, ...]:
         """The features that were fitted with a base model."""
-        return tuple(dict.fromkeys(name for each in self.prepared.values() for name in each.names))
+        models = [model for members in self.bases.values() for model in members]
+        return tuple(dict.fromkeys(name for model in models for name in model.features.names))
 
     def needed(self, names: Sequence[str]) -> tuple[str, ...]:
         """Those of the recipe's features that a base model sees."""
@@ -76,12 +81,13 @@ class Predictor:
         were fitted. Each base model is given the columns that it was fitted on.
         """
         found = []
-        for base, model in self.bases.items():
-            seen, prepared = X, self.prepared[base]
+        for base, members in self.bases.items():
+            seen = X
             if base in self.features:
-                stored = [name for name in self.features[base] if name not in prepared.names]
+                fitted = members[0].features.names
+                stored = [name for name in self.features[base] if name not in fitted]
                 seen = columns(X, names, stored)
-            found.append(predict(model, prepared.matrix(seen, inputs)))
+            found.append(mean_of([model.predict_proba(seen, inputs) for model in members]))
         return np.hstack(found)
 
     def combine(self, P: Probabilities) -> Probabilities:
@@ -95,12 +101,21 @@ class Predictor:
         return self.combine(self.base_probabilities(X, names, inputs))
 
 
+def mean_of(parts: Sequence[Probabilities]) -> Probabilities:
+    """The mean of probabilities (n, 3), added in order in float64: float32; of one, itself."""
+    if len(parts) == 1:
+        return parts[0]
+    total = np.zeros(parts[0].shape)
+    for part in parts:
+        total += part
+    return np.asarray(total / len(parts), dtype=np.float32)
+
+
 def loadable_files(fitted: FoldModel | Ensemble) -> dict[str, bytes]:
     """A fitted model as bytes, loaded once: what cannot be loaded again never becomes part of a run."""
     files = fitted.to_files()
     if isinstance(fitted, FoldModel):
-        type(fitted.classifier).from_files(files)
-        FoldFeatures.from_files(files)
+        FoldModel.from_files(fitted.classifier.name, files)
     else:
         type(fitted).from_files(files)
     return files
@@ -119,8 +134,11 @@ def write_model(folder: Path, model: StoredModel) -> None:
             "files": sorted(model.files),
             "bases": list(model.bases),
             **({} if model.features is None else {"features": list(model.features)}),
+            **({"members": len(model.members)} if model.members else {}),
         },
     )
+    for number, member in enumerate(model.members):
+        write_model(folder / "member" / str(number), member)
     for base in model.bases.values():
         write_model(folder / "base" / base.name, base)
 
@@ -136,6 +154,7 @@ def read_model(run: Run, folder: str) -> StoredModel:
         name, params = str(described["name"]), dict(described["params"])
         files, bases = list(map(str, described["files"])), list(map(str, described["bases"]))
         features = tuple(map(str, described["features"])) if "features" in described else None
+        members = int(described.get("members", 0))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{path / DESCRIPTION} does not describe a model ({error}); train it again."
@@ -148,21 +167,29 @@ def read_model(run: Run, folder: str) -> StoredModel:
             raise DataError(f"{path / DESCRIPTION} names {entry!r}; known models are {', '.join(known)}.")
     if any("/" in file or "\\" in file or file.startswith(".") for file in files):
         raise DataError(f"{path / DESCRIPTION} names a file outside its folder; train the model again.")
+    if not 0 <= members <= MOST_MEMBERS or (members and (files or bases)):
+        raise DataError(f"{path / DESCRIPTION} describes no bag of models; train the model again.")
     run.verify([f"{folder}/{file}" for file in files])
-    return StoredModel(
+    found = StoredModel(
         name,
         params,
         {file: (path / file).read_bytes() for file in files},
         {base: read_model(run, f"{folder}/base/{base}") for base in bases},
         features,
+        tuple(read_model(run, f"{folder}/member/{number}") for number in range(members)),
     )
+    if any((member.name, member.features) != (name, features) for member in found.members):
+        raise DataError(f"{path / DESCRIPTION} describes a bag of different models; train the model again.")
+    return found
 
 
 def revive(model: StoredModel) -> Predictor:
     """Turn stored bytes into a model that predicts."""
     parts = list(model.bases.values()) or [model]
-    bases = {base.name: load_model(base.name, base.files) for base in parts}
+    bases = {
+        base.name: tuple(FoldModel.from_files(base.name, each.files) for each in base.members or (base,))
+        for base in parts
+    }
     features = {base.name: base.features for base in parts if base.features is not None}
-    prepared = {base.name: FoldFeatures.from_files(base.files) for base in parts}
     ensemble = load_ensemble(model.name, model.files) if model.bases else None
-    return Predictor(model.name, bases, ensemble, features, prepared)
+    return Predictor(model.name, bases, ensemble, features)

@@ -6,29 +6,37 @@ The same code serves `cv`, which publishes what it made, and `train` without sto
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import polars as pl
 
-from foldsmith.config import TAIL_SHARE, ValidationSettings
-from foldsmith.contracts import UTC_MICROSECONDS, oof_contract, probability_columns
+from foldsmith.config import BAG, ValidationSettings
 from foldsmith.dataset import Dataset
 from foldsmith.intervals import Rows
-from foldsmith.labels.weighting import Weighting
 from foldsmith.splits import PurgedKFold
+from foldsmith.stages.crossed import (
+    WHOLE,
+    CrossValidated,
+    Features,
+    assemble,
+    fold_key,
+    out_of_fold_rows,
+    refit_key,
+)
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable
-from foldsmith.stages.model_store import StoredModel, loadable_files
-from foldsmith.stages.scores import log_loss, table_scores
+from foldsmith.stages.model_store import loadable_files
 from foldsmith.stages.trials import StudyLog, TrialRecorder
 from foldsmith.stages.units import Result, Unit, UnitStore, run_units
 from foldsmith.validation.cross_validate import (
+    NONE,
+    Fitting,
+    Probabilities,
     Search,
     Separation,
-    class_shares,
+    calibrated,
     derived_seed,
     fit_fold,
     predict_rows,
@@ -37,33 +45,8 @@ from foldsmith.validation.cross_validate import (
 from foldsmith.validation.tune import COMPLETE, Trial
 
 Say = Callable[[str], None]
-Features = Mapping[str, tuple[str, ...]]
 Seen = tuple[int, tuple[str, ...] | None]
 """A horizon and a choice of features, None for all."""
-WHOLE = "whole"
-"""Name of the tuning study over the whole training segment."""
-
-
-@dataclass(frozen=True)
-class CrossValidated:
-    """What cross-validation of one horizon makes: all that an ensemble needs.
-
-    oof : the stacking dataset; validation : base predictions of the refitted models on the validation segment (same
-    columns without `fold`); bases : the refitted models; base_rates : class shares of each fold's training rows.
-    """
-
-    horizon: int
-    models: tuple[str, ...]
-    oof: pl.DataFrame
-    validation: pl.DataFrame
-    bases: dict[str, StoredModel]
-    tuned: dict[str, dict[str, Any]]
-    results: dict[str, Any]
-
-
-def fold_key(model: str, horizon: int, fold: int | str) -> str:
-    """Name of a unit, the same in every run."""
-    return f"{model}_h{horizon}_fold_{fold}"
 
 
 def fit_unit(
@@ -74,21 +57,22 @@ def fit_unit(
     data: Dataset,
     train: Rows,
     test: Rows | None,
-    separation: Separation,
-    weighting: Weighting,
+    validation: Dataset | None,
+    fitting: Fitting,
     settings: ValidationSettings,
     log: StudyLog,
 ) -> Result:
-    """Tune and fit one fold; runs in a worker process. Trials in the log are not made again."""
+    """Tune and fit one fold; runs in a worker process. Trials in the log are not made again.
+
+    Given `validation`, the fold's model is kept, and predicts these rows too: it is one of a bag.
+    """
     keys = (model, horizon, fold)
     fit = fit_fold(
         model,
         data,
         train,
         test,
-        separation=separation,
-        weighting=weighting,
-        tail_share=TAIL_SHARE,
+        fitting=fitting,
         seed=derived_seed(settings.seed, *keys),
         keys=keys,
         search=searching(settings, log.add, log.read()),
@@ -102,7 +86,15 @@ def fit_unit(
         "n_train": fit.n_train,
         "trials": [asdict(trial) for trial in fit.trials],
     }
-    return Result(record, {"probabilities": fit.probabilities})
+    arrays = {"probabilities": fit.probabilities}
+    if fit.uncalibrated is not None:
+        arrays["uncalibrated"] = fit.uncalibrated
+    if validation is None:
+        return Result(record, arrays)
+    arrays["validation"] = predict_rows(fit.fitted, validation)
+    return Result(
+        record | {"params_of_model": fit.fitted.classifier.get_params()}, arrays, loadable_files(fit.fitted)
+    )
 
 
 def searching(
@@ -120,19 +112,28 @@ def refit_unit(
     horizon: int,
     data: Dataset,
     validation: Dataset,
-    weighting: Weighting,
+    fitting: Fitting,
     settings: ValidationSettings,
     params: dict[str, Any],
     iterations: list[int | None],
+    out_of_fold: Probabilities | None,
 ) -> Result:
-    """Fit the whole training segment and predict the validation segment; runs in a worker process."""
+    """Fit the whole training segment and predict the validation segment; runs in a worker process.
+
+    `out_of_fold` are the rows' predictions by models that had not seen them, which a calibrator is fitted on.
+    """
+    calibrator = None
+    if out_of_fold is not None:
+        weight = fitting.weighting.of(data.t0, data.t1)
+        calibrator = calibrated(fitting.calibrate, out_of_fold, data.with_weight(weight))
     fitted = refit(
         model,
         data,
-        weighting=weighting,
+        fitting=fitting,
         params=params,
         iterations=iterations,
         seed=derived_seed(settings.seed, model, horizon, "refit"),
+        calibrator=calibrator,
     )
     record = {"params": fitted.classifier.get_params()}
     return Result(record, {"probabilities": predict_rows(fitted, validation)}, loadable_files(fitted))
@@ -157,12 +158,14 @@ def run_folds(
     folds = {h: _folds(training[h], tables[h].separation, settings.n_splits) for h in tables}
     seen = _seen(training, features)
     units = _fold_units(tables, seen, folds, models, settings, store, recorder, features)
-    progress = _Progress(say, len(units) + len(models) * len(tables))
+    refits = 0 if settings.predict_with == BAG else len(models) * len(tables)
+    progress = _Progress(say, len(units) + refits)
     fitted = run_units(units, store, executor=executor, done=progress.fold)
-    refits = _refit_units(tables, seen, models, settings, fitted, features)
-    refitted = run_units(refits, store, executor=executor, done=progress.refit)
+    if refits:
+        waiting = _refit_units(tables, seen, folds, models, settings, fitted, features)
+        fitted |= run_units(waiting, store, executor=executor, done=progress.refit)
     return {
-        h: _assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, refitted, features)
+        h: assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, features)
         for h in tables
     }
 
@@ -192,7 +195,9 @@ def _fold_units(
     units = []
     for h, table in tables.items():
         parts: list[tuple[int | str, Rows, Rows | None]] = [(k, *fold) for k, fold in enumerate(folds[h])]
-        if settings.tune:
+        bagged = settings.predict_with == BAG
+        validation = table.data.take(table.segments.validation) if bagged else None
+        if settings.tune and not bagged:
             # The refit's own study; longest first, so that no process is left waiting for it at the end.
             parts.insert(0, (WHOLE, np.arange(len(seen[h, None]), dtype=np.int64), None))
         for model in models:
@@ -205,8 +210,8 @@ def _fold_units(
                     "data": seen[h, features.get(model)],
                     "train": train,
                     "test": test,
-                    "separation": table.separation,
-                    "weighting": table.weighting,
+                    "validation": None if validation is None else validation.select(features.get(model)),
+                    "fitting": table.fitting,
                     "settings": settings,
                 }
                 key = fold_key(model, h, fold)
@@ -218,6 +223,7 @@ def _fold_units(
 def _refit_units(
     tables: Mapping[int, HorizonTable],
     seen: Mapping[Seen, Dataset],
+    folds: Mapping[int, list[tuple[Rows, Rows]]],
     models: Sequence[str],
     settings: ValidationSettings,
     fitted: Mapping[str, Result],
@@ -233,12 +239,15 @@ def _refit_units(
                 "horizon": h,
                 "data": seen[h, features.get(model)],
                 "validation": validation.select(features.get(model)),
-                "weighting": table.weighting,
+                "fitting": table.fitting,
                 "settings": settings,
                 "params": params,
                 "iterations": iterations,
+                "out_of_fold": None,
             }
-            units.append(Unit(f"{model}_h{h}_refit", refit_unit, arguments))
+            if table.fitting.calibrate != NONE:
+                arguments["out_of_fold"] = out_of_fold_rows(model, h, folds[h], fitted, "uncalibrated")
+            units.append(Unit(refit_key(model, h), refit_unit, arguments))
     return units
 
 
@@ -256,117 +265,6 @@ def refit_settings(
         return dict(whole["params"]), [whole["best_iteration"]]
     records = [fitted[fold_key(model, horizon, fold)].record for fold in range(settings.n_splits)]
     return dict(records[0]["params"]), [record["best_iteration"] for record in records]
-
-
-def _assemble(
-    table: HorizonTable,
-    training: Dataset,
-    folds: list[tuple[Rows, Rows]],
-    models: tuple[str, ...],
-    settings: ValidationSettings,
-    fitted: Mapping[str, Result],
-    refitted: Mapping[str, Result],
-    features: Features,
-) -> CrossValidated:
-    """Join the units of one horizon into tables, models and scores."""
-    h = table.horizon
-    fold_of = np.full(len(training), -1, dtype=np.int16)
-    weight = np.ones(len(training))
-    for k, (_, test) in enumerate(folds):
-        fold_of[test] = k
-        weight[test] = table.weighting.of(training.t0[test], training.t1[test])
-    held = table.data.take(table.segments.validation)
-    held = held.with_weight(table.weighting.of(held.t0, held.t1))
-    oof = events_table(training.with_weight(weight)).with_columns(pl.Series("fold", fold_of))
-    validation = events_table(held)
-    for model in models:
-        names = probability_columns(model)
-        stored = np.empty((len(training), 3), dtype=np.float32)
-        for k, (_, test) in enumerate(folds):
-            stored[test] = fitted[fold_key(model, h, k)].arrays["probabilities"]
-        oof = oof.with_columns(pl.Series(name, stored[:, i]) for i, name in enumerate(names))
-        predicted = refitted[f"{model}_h{h}_refit"].arrays["probabilities"]
-        validation = validation.with_columns(pl.Series(name, predicted[:, i]) for i, name in enumerate(names))
-    bases = {}
-    for model in models:
-        made = refitted[f"{model}_h{h}_refit"]
-        bases[model] = StoredModel(model, made.record["params"], made.files, features=features.get(model))
-    order = list(oof_contract(models).columns)
-    oof = oof.select(order)
-    validation = validation.select([name for name in order if name != "fold"])
-    tuned = {model: _tuned(model, h, settings, fitted) for model in models} if settings.tune else {}
-    results = _results(table, training, models, settings, oof, validation, fitted, refitted)
-    return CrossValidated(h, models, oof, validation, bases, tuned, results)
-
-
-def events_table(data: Dataset) -> pl.DataFrame:
-    """When each row was decided and ended, its label and weight: the columns that every stored table begins with."""
-    return pl.DataFrame(
-        {
-            "datetime": pl.Series(data.t0, dtype=pl.Int64).cast(UTC_MICROSECONDS),
-            "label_end": pl.Series(data.t1, dtype=pl.Int64).cast(UTC_MICROSECONDS),
-            "y_true": pl.Series(data.y, dtype=pl.Int8),
-            "sample_weight": pl.Series(data.weight, dtype=pl.Float64),
-        }
-    )
-
-
-def _tuned(
-    model: str, horizon: int, settings: ValidationSettings, fitted: Mapping[str, Result]
-) -> dict[str, Any]:
-    """What `tuned_params/{model}_h{H}.json` holds: each outer fold's choice and the whole segment's."""
-
-    def chosen(fold: int | str) -> dict[str, Any]:
-        record = fitted[fold_key(model, horizon, fold)].record
-        return {key: record[key] for key in ("params", "best_iteration", "trials")}
-
-    return {"folds": [chosen(fold) for fold in range(settings.n_splits)], "whole_segment": chosen(WHOLE)}
-
-
-def _results(
-    table: HorizonTable,
-    training: Dataset,
-    models: tuple[str, ...],
-    settings: ValidationSettings,
-    oof: pl.DataFrame,
-    validation: pl.DataFrame,
-    fitted: Mapping[str, Result],
-    refitted: Mapping[str, Result],
-) -> dict[str, Any]:
-    """Scores of one horizon, each beside its base rate: per fold, pooled out of fold, and on validation."""
-    h = table.horizon
-    fold_of = oof["fold"].to_numpy()
-    rates = np.array(
-        [fitted[fold_key(models[0], h, k)].record["base_rate"] for k in range(settings.n_splits)]
-    )
-    rate = class_shares(training.y, table.weighting.of(training.t0, training.t1))
-    rows = {name: len(rows) for name, rows in table.segments.named().items()}
-    found: dict[str, Any] = {
-        "events": len(table.data),
-        "segments": rows,
-        "dropped_between_segments": len(table.data) - sum(rows.values()),
-        "embargo_bars": table.separation.embargo,
-        "purge_bars": table.separation.purge,
-        "models": {},
-    }
-    for model in models:
-        records = [fitted[fold_key(model, h, k)].record for k in range(settings.n_splits)]
-        found["models"][model] = {
-            "oof": table_scores(oof, model, rates[fold_of], seed=settings.seed),
-            "validation": table_scores(validation, model, rate, seed=settings.seed),
-            "folds": [
-                {
-                    "train_rows": record["n_train"],
-                    "best_iteration": record["best_iteration"],
-                    "log_loss": log_loss(oof.filter(fold_of == k), model),
-                }
-                for k, record in enumerate(records)
-            ],
-            "refit": {"params": refitted[f"{model}_h{h}_refit"].record["params"]},
-            "trials": sum(len(record["trials"]) for record in records)
-            + (len(fitted[fold_key(model, h, WHOLE)].record["trials"]) if settings.tune else 0),
-        }
-    return found
 
 
 class _Progress:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from foldsmith.config import TAIL_SHARE, CrossValidateSettings, ValidationSettings
+from foldsmith.config import CrossValidateSettings, ValidationSettings
 from foldsmith.dataset import Dataset
 from foldsmith.labels.weighting import Weighting
 from foldsmith.runs.store import Run
@@ -79,9 +79,7 @@ def _seconds(model: str, training: Dataset, table: HorizonTable, seed: int) -> f
         sample,
         np.arange(len(sample), dtype=np.int64),
         None,
-        separation=table.separation,
-        weighting=Weighting("none", table.separation.bars),
-        tail_share=TAIL_SHARE,
+        fitting=replace(table.fitting, weighting=Weighting("none", table.separation.bars)),
         seed=seed,
         keys=(),
     )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldsmith.config import TAIL_SHARE, CrossValidateSettings, ValidationSettings, parameters
+from foldsmith.config import CrossValidateSettings, ValidationSettings, parameters
 from foldsmith.contracts import oof_contract, prediction_contract
 from foldsmith.dataset import Dataset
 from foldsmith.ensembles.catalogue import make_ensemble
@@ -19,17 +19,11 @@ from foldsmith.evaluation.metrics import score
 from foldsmith.intervals import as_instants
 from foldsmith.runs.manifest import Parent
 from foldsmith.runs.store import Run, Workspace, write_json
+from foldsmith.stages.crossed import WHOLE, CrossValidated, events_table
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_closes, load_horizons, load_recipe
 from foldsmith.stages.model_store import RECIPE, StoredModel, loadable_files, read_model, write_model
-from foldsmith.stages.out_of_fold import (
-    WHOLE,
-    CrossValidated,
-    events_table,
-    run_folds,
-    searching,
-    single_trial,
-)
+from foldsmith.stages.out_of_fold import run_folds, searching, single_trial
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.scores import probability_matrix, scored
@@ -99,9 +93,7 @@ def train_base(
             training,
             everything,
             None,
-            separation=table.separation,
-            weighting=table.weighting,
-            tail_share=TAIL_SHARE,
+            fitting=table.fitting,
             seed=derived_seed(settings.seed, model, horizon, WHOLE),
             keys=(model, horizon, WHOLE),
             search=searching(settings, lambda trial: recorder.record(model, horizon, WHOLE, [trial])),
@@ -113,7 +105,8 @@ def train_base(
         fitted = refit(
             model,
             training,
-            weighting=table.weighting,
+            fitting=table.fitting,
+            calibrator=fit.fitted.correction.calibrator,
             params=fit.params,
             iterations=[fit.best_iteration],
             seed=derived_seed(settings.seed, model, horizon, "refit"),

@@ -1,7 +1,7 @@
 """What stands between a fold's classifier and its probabilities: class weights undone, then calibration.
 
-Weighting a class by w multiplies the odds that a model learns for it by w. Dividing its probabilities by w, and each row
-by its sum, gives them back as if no class had been weighted, and log losses and bets that can be believed.
+Weighting a class by w multiplies the odds that a model learns for it by w. Dividing its probabilities by w, and each
+row by its sum, gives them back as if no class had been weighted, and log losses and bets that can be believed.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Correction:
 
 
 def balanced(rows: Dataset) -> Balance:
-    """Weights that give every class of these rows the same sum of sample weights: W / (3 W_c), 1 for an absent class."""
+    """Weights that give each class of these rows the same sum of sample weights: W / (3 W_c), 1 for an absent class."""
     total = float(rows.weight.sum())
     sums = [float(rows.weight[rows.y == label].sum()) for label in CLASSES]
     made = [total / (len(CLASSES) * one) if one > 0 else 1.0 for one in sums]

@@ -21,9 +21,9 @@ from foldsmith.ensembles.base import Ensemble
 from foldsmith.intervals import Instants, Rows
 from foldsmith.labels.weighting import Weighting
 from foldsmith.models.base import Classifier
+from foldsmith.models.calibrators import Calibrator, calibrator_class
 from foldsmith.models.catalogue import make, model_class
 from foldsmith.splits import PurgedKFold, purged_tail
-from foldsmith.models.calibrators import Calibrator, calibrator_class
 from foldsmith.validation.correction import Balance, Correction, balanced, weigh_classes
 from foldsmith.validation.fold_features import FoldFeatures, FoldModel
 from foldsmith.validation.tune import Part, Trial, tune
@@ -72,8 +72,9 @@ NONE, BALANCED = "none", "balanced"
 class Fitting:
     """How a model is fitted on rows, its hyperparameters aside.
 
-    tail_share : of the training rows, the last, that early stopping, tuning and calibration are scored on. class_weight :
-    "none" or "balanced", undone in the probabilities. calibrate : "none" or a name in `models.calibrators`.
+    tail_share : of the training rows, the last, that early stopping, tuning and calibration are scored on.
+    class_weight : "none" or "balanced", undone in the probabilities. calibrate : "none" or a name in
+    `models.calibrators`.
     """
 
     separation: Separation
@@ -88,7 +89,7 @@ class FoldFit:
     """What fitting one fold leaves behind.
 
     probabilities : float32 (n_test, 3), class order -1, 0, 1, rows as in the test fold; uncalibrated : the same before
-    `calibrator`, None where nothing was calibrated.
+    they were calibrated, None where they were not. fitted : the model that gave them.
     base_rate : class shares of the fold's training rows, weighted as its scores are: their yardstick.
     best_iteration : boosting rounds that early stopping chose, None where the model has none.
     """
@@ -99,8 +100,8 @@ class FoldFit:
     base_rate: tuple[float, float, float]
     n_train: int
     trials: tuple[Trial, ...]
+    fitted: FoldModel
     uncalibrated: Probabilities | None = None
-    calibrator: Calibrator | None = None
 
 
 def derived_seed(*parts: Any) -> int:
@@ -188,7 +189,7 @@ def fit_fold(
         base_rate=class_shares(training.y, fitting.weighting.of(training.t0, training.t1)),
         n_train=len(rows),
         trials=trials,
-        calibrator=calibrator,
+        fitted=found,
     )
 
 
@@ -234,8 +235,8 @@ def _parts(
 ) -> list[Part]:
     """Rows to search on: the head and the tail, or purged folds; features are fitted on what each model is fitted on.
 
-    On folds, a model that stops early does so on the purged tail of the fold's own training rows, never on the rows that
-    score.
+    On folds, a model that stops early does so on the purged tail of the fold's own training rows, never on the rows
+    that score.
     """
     if n_splits == 1:
         return [_part(rows, balance, head, tail, tail)]

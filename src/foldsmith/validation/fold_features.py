@@ -124,10 +124,10 @@ class FoldModel:
 
     features: FoldFeatures
     classifier: Classifier
-    correction: Correction = Correction()
+    correction: Correction
 
     def predict_proba(self, X: Matrix, inputs: BarInputs | None) -> Matrix:
-        """Probabilities as they are stored: float32 (n, 3), class order -1, 0, 1; arguments as `FoldFeatures.matrix`'s."""
+        """Probabilities as they are stored: float32 (n, 3), class order -1, 0, 1; see `FoldFeatures.matrix`."""
         made = self.classifier.predict_proba(self.features.matrix(X, inputs))
         return np.asarray(self.correction.apply(made), dtype=np.float32)
 
@@ -142,9 +142,7 @@ class FoldModel:
     @classmethod
     def from_files(cls, name: str, files: Mapping[str, bytes]) -> Self:
         """What `to_files` saved of a model of the catalogue. DataError or IntegrityError for anything else."""
-        return cls(
-            FoldFeatures.from_files(files), load_model(name, files), Correction.from_files(files)
-        )
+        return cls(FoldFeatures.from_files(files), load_model(name, files), Correction.from_files(files))
 
 
 def _facts(model: Hmm) -> dict[str, Any]:

@@ -31,8 +31,10 @@ COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 
 @dataclass(frozen=True)
 class Part:
-    """Rows to fit on and rows to score, kept apart before; `stop` are those that boosters stop on, `correct` undoes what
-    was done to the weights of classes."""
+    """Rows to fit on and rows to score, kept apart before.
+
+    `stop` are those that boosters stop on; `correct` undoes what was done to the weights of classes.
+    """
 
     on: Dataset
     against: Dataset

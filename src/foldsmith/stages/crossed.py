@@ -1,0 +1,204 @@
+"""What cross-validation of one horizon makes of its units: tables, models and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from foldsmith.config import BAG, REFIT, ValidationSettings
+from foldsmith.contracts import UTC_MICROSECONDS, oof_contract, probability_columns
+from foldsmith.dataset import Dataset
+from foldsmith.intervals import Rows
+from foldsmith.stages.horizon import HorizonTable
+from foldsmith.stages.model_store import StoredModel, mean_of
+from foldsmith.stages.scores import log_loss, table_scores
+from foldsmith.stages.units import Result
+from foldsmith.validation.cross_validate import Probabilities, class_shares
+
+Features = Mapping[str, tuple[str, ...]]
+WHOLE = "whole"
+"""Name of the tuning study over the whole training segment."""
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """What cross-validation of one horizon makes: all that an ensemble needs.
+
+    oof : the stacking dataset; validation : base predictions of the refitted models on the validation segment (same
+    columns without `fold`); bases : the refitted models; base_rates : class shares of each fold's training rows.
+    """
+
+    horizon: int
+    models: tuple[str, ...]
+    oof: pl.DataFrame
+    validation: pl.DataFrame
+    bases: dict[str, StoredModel]
+    tuned: dict[str, dict[str, Any]]
+    results: dict[str, Any]
+
+
+def refit_key(model: str, horizon: int) -> str:
+    """Name of the unit that fits the whole training segment."""
+    return f"{model}_h{horizon}_refit"
+
+
+def fold_key(model: str, horizon: int, fold: int | str) -> str:
+    """Name of a unit, the same in every run."""
+    return f"{model}_h{horizon}_fold_{fold}"
+
+
+def assemble(
+    table: HorizonTable,
+    training: Dataset,
+    folds: list[tuple[Rows, Rows]],
+    models: tuple[str, ...],
+    settings: ValidationSettings,
+    fitted: Mapping[str, Result],
+    features: Features,
+) -> CrossValidated:
+    """Join the units of one horizon into tables, models and scores."""
+    h = table.horizon
+    fold_of = np.full(len(training), -1, dtype=np.int16)
+    weight = np.ones(len(training))
+    for k, (_, test) in enumerate(folds):
+        fold_of[test] = k
+        weight[test] = table.weighting.of(training.t0[test], training.t1[test])
+    held = table.data.take(table.segments.validation)
+    held = held.with_weight(table.weighting.of(held.t0, held.t1))
+    oof = events_table(training.with_weight(weight)).with_columns(pl.Series("fold", fold_of))
+    validation = events_table(held)
+    for model in models:
+        names = probability_columns(model)
+        stored = out_of_fold_rows(model, h, folds, fitted)
+        oof = oof.with_columns(pl.Series(name, stored[:, i]) for i, name in enumerate(names))
+        predicted = _on_validation(model, h, settings, fitted)
+        validation = validation.with_columns(pl.Series(name, predicted[:, i]) for i, name in enumerate(names))
+    bases = {model: _base(model, h, settings, fitted, features.get(model)) for model in models}
+    order = list(oof_contract(models).columns)
+    oof = oof.select(order)
+    validation = validation.select([name for name in order if name != "fold"])
+    tuned = {model: _tuned(model, h, settings, fitted) for model in models} if settings.tune else {}
+    results = _results(table, training, models, settings, oof, validation, fitted)
+    return CrossValidated(h, models, oof, validation, bases, tuned, results)
+
+
+def out_of_fold_rows(
+    model: str,
+    horizon: int,
+    folds: Sequence[tuple[Rows, Rows]],
+    fitted: Mapping[str, Result],
+    which: str = "probabilities",
+) -> Probabilities:
+    """Predictions of every training row by the model of its fold: float32 (n, 3)."""
+    found = np.empty((sum(len(test) for _, test in folds), 3), dtype=np.float32)
+    for k, (_, test) in enumerate(folds):
+        found[test] = fitted[fold_key(model, horizon, k)].arrays[which]
+    return found
+
+
+def _on_validation(
+    model: str, horizon: int, settings: ValidationSettings, fitted: Mapping[str, Result]
+) -> Probabilities:
+    """Predictions of the validation segment: the refitted model's, or the mean of the folds' models'."""
+    if settings.predict_with == REFIT:
+        return fitted[refit_key(model, horizon)].arrays["probabilities"]
+    return mean_of(
+        [fitted[fold_key(model, horizon, k)].arrays["validation"] for k in range(settings.n_splits)]
+    )
+
+
+def _base(
+    model: str,
+    horizon: int,
+    settings: ValidationSettings,
+    fitted: Mapping[str, Result],
+    features: tuple[str, ...] | None,
+) -> StoredModel:
+    """The base model that predicts later rows."""
+    if settings.predict_with == REFIT:
+        made = fitted[refit_key(model, horizon)]
+        return StoredModel(model, made.record["params"], made.files, features=features)
+    made_by_fold = [fitted[fold_key(model, horizon, k)] for k in range(settings.n_splits)]
+    members = tuple(
+        StoredModel(model, made.record["params_of_model"], made.files, features=features)
+        for made in made_by_fold
+    )
+    return StoredModel(model, members[0].params, {}, features=features, members=members)
+
+
+def events_table(data: Dataset) -> pl.DataFrame:
+    """When each row was decided and ended, its label and weight: the columns that every stored table begins with."""
+    return pl.DataFrame(
+        {
+            "datetime": pl.Series(data.t0, dtype=pl.Int64).cast(UTC_MICROSECONDS),
+            "label_end": pl.Series(data.t1, dtype=pl.Int64).cast(UTC_MICROSECONDS),
+            "y_true": pl.Series(data.y, dtype=pl.Int8),
+            "sample_weight": pl.Series(data.weight, dtype=pl.Float64),
+        }
+    )
+
+
+def _tuned(
+    model: str, horizon: int, settings: ValidationSettings, fitted: Mapping[str, Result]
+) -> dict[str, Any]:
+    """What `tuned_params/{model}_h{H}.json` holds: each outer fold's choice and the whole segment's."""
+
+    def chosen(fold: int | str) -> dict[str, Any]:
+        record = fitted[fold_key(model, horizon, fold)].record
+        return {key: record[key] for key in ("params", "best_iteration", "trials")}
+
+    folds = {"folds": [chosen(fold) for fold in range(settings.n_splits)]}
+    return folds if settings.predict_with == BAG else {**folds, "whole_segment": chosen(WHOLE)}
+
+
+def _results(
+    table: HorizonTable,
+    training: Dataset,
+    models: tuple[str, ...],
+    settings: ValidationSettings,
+    oof: pl.DataFrame,
+    validation: pl.DataFrame,
+    fitted: Mapping[str, Result],
+) -> dict[str, Any]:
+    """Scores of one horizon, each beside its base rate: per fold, pooled out of fold, and on validation."""
+    h = table.horizon
+    fold_of = oof["fold"].to_numpy()
+    rates = np.array(
+        [fitted[fold_key(models[0], h, k)].record["base_rate"] for k in range(settings.n_splits)]
+    )
+    rate = class_shares(training.y, table.weighting.of(training.t0, training.t1))
+    rows = {name: len(rows) for name, rows in table.segments.named().items()}
+    found: dict[str, Any] = {
+        "events": len(table.data),
+        "segments": rows,
+        "dropped_between_segments": len(table.data) - sum(rows.values()),
+        "embargo_bars": table.separation.embargo,
+        "purge_bars": table.separation.purge,
+        "models": {},
+    }
+    for model in models:
+        records = [fitted[fold_key(model, h, k)].record for k in range(settings.n_splits)]
+        found["models"][model] = {
+            "oof": table_scores(oof, model, rates[fold_of], seed=settings.seed),
+            "validation": table_scores(validation, model, rate, seed=settings.seed),
+            "folds": [
+                {
+                    "train_rows": record["n_train"],
+                    "best_iteration": record["best_iteration"],
+                    "log_loss": log_loss(oof.filter(fold_of == k), model),
+                }
+                for k, record in enumerate(records)
+            ],
+            "trials": sum(len(record["trials"]) for record in records),
+        }
+        if settings.predict_with == REFIT:
+            refitted = fitted[refit_key(model, h)].record
+            found["models"][model]["refit"] = {"params": refitted["params"]}
+            if settings.tune:
+                whole = fitted[fold_key(model, h, WHOLE)].record
+                found["models"][model]["trials"] += len(whole["trials"])
+    return found
