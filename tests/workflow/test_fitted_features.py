@@ -84,9 +84,7 @@ def test_a_model_sees_them_by_name(desk: Desk, dataset: Manifest, cv: Manifest) 
     saved = FoldFeatures.from_files({FILE: (models / "logistic_h5" / FILE).read_bytes()})
     assert saved.names == ("hmm_volatile", "hmm_up")
     assert not (models / "lightgbm_h5" / FILE).exists()
-    assert "--features logistic=hmm_volatile+hmm_up,lightgbm=core" in (
-        desk.call("runs", "explain", made.id).stdout
-    )
+    assert "logistic=hmm_volatile+hmm_up" in desk.call("runs", "explain", made.id).stdout
     told = desk.call("runs", "reproduce", made.id, "--workers", 1).stdout
     assert told.splitlines()[-1] == f"cv {made.id}: the same content"
     plain = desk.dataset("--features", "core")

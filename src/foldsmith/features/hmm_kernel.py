@@ -36,18 +36,22 @@ def _constants(means: Any, variances: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _density(z: Any, means: Any, variances: Any, constants: Any, b: Any) -> float:
-    """Fill `b` with the density of one bar under each state over the highest of them, whose ln is returned."""
+def _density(z: Any, t: int, means: Any, halves: Any, constants: Any, b: Any) -> float:
+    """Fill `b` with the density of bar t under each state over the highest of them, whose ln is returned.
+
+    halves : 1 / (2 variance), (m, k).
+    """
     top = -math.inf
     for j in range(len(b)):
         value = constants[j]
-        for d in range(len(z)):
-            away = z[d] - means[j, d]
-            value -= 0.5 * away * away / variances[j, d]
+        for d in range(z.shape[1]):
+            away = z[t, d] - means[j, d]
+            value -= halves[j, d] * away * away
         b[j] = value
         top = max(top, value)
     for j in range(len(b)):
-        b[j] = math.exp(b[j] - top)
+        # The highest needs no exponential, the costliest step of all.
+        b[j] = 1.0 if b[j] == top else math.exp(b[j] - top)
     return top
 
 
@@ -67,8 +71,9 @@ def _forward(before: Any, fresh: bool, transition: Any, b: Any, after: Any) -> f
                 forecast += before[i] * transition[i, j]
         after[j] = (forecast + NEVER) * b[j]
         total += after[j]
+    share = 1.0 / total
     for j in range(m):
-        after[j] /= total
+        after[j] *= share
     return total
 
 
@@ -83,17 +88,21 @@ def filter_states(
     whether that row was known.
     """
     m = len(transition)
-    constants = _constants(means, variances)
+    constants, halves = _constants(means, variances), 0.5 / variances
     b = np.empty(m)
     after = np.empty(m)
     for t in range(len(z)):
         if t > 0 and block[t] != block[t - 1]:
             begun = False
-        if not math.isfinite(z[t].sum()):
-            out[t] = math.nan
+        total = 0.0
+        for d in range(z.shape[1]):
+            total += z[t, d]
+        if not math.isfinite(total):
+            for j in range(m):
+                out[t, j] = math.nan
             begun = False
             continue
-        _density(z[t], means, variances, constants, b)
+        _density(z, t, means, halves, constants, b)
         _forward(state, not begun, transition, b, after)
         begun = True
         for j in range(m):
@@ -110,13 +119,13 @@ def expect(z: Any, starts: Any, transition: Any, means: Any, variances: Any, gam
     from state to state. Forward values are scaled to add up to 1 (Rabiner 1989), so no sequence is too long.
     """
     n, m = gamma.shape
-    constants = _constants(means, variances)
+    constants, halves = _constants(means, variances), 0.5 / variances
     b = np.empty((n, m))
     scale = np.empty(n)
     found = 0.0
     for s in range(len(starts) - 1):
         for t in range(starts[s], starts[s + 1]):
-            found += _density(z[t], means, variances, constants, b[t])
+            found += _density(z, t, means, halves, constants, b[t])
             scale[t] = _forward(gamma[t - 1], t == starts[s], transition, b[t], gamma[t])
             found += math.log(scale[t])
     moves[:] = 0.0
