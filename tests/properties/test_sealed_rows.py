@@ -108,7 +108,7 @@ def test_a_fault_is_found(table: HorizonTable, tmp_path: Path, monkeypatch: pyte
     def one(rows: Dataset, used: Any) -> bytes:
         found = fit_unit(
             model="logistic", horizon=HORIZON, fold=1, data=rows, train=used, test=test,
-            separation=table.separation, weighting=table.weighting, settings=SETTINGS, n_trials=0,
+            validation=None, fitting=table.fitting, settings=replace(SETTINGS, tune=False),
             log=StudyLog(tmp_path / "trials", recorder(tmp_path), "logistic", HORIZON, 1),
         )  # fmt: skip
         return found.arrays["probabilities"].tobytes()
