@@ -21,6 +21,7 @@ from foldsmith.intervals import Rows
 from foldsmith.labels.weighting import Weighting
 from foldsmith.models.base import Classifier
 from foldsmith.splits import PurgedKFold
+from foldsmith.stages.certificates import certified_folds, certified_segments
 from foldsmith.stages.horizon import HorizonTable
 from foldsmith.stages.model_store import StoredModel, loadable_files
 from foldsmith.stages.scores import log_loss, table_scores
@@ -149,16 +150,20 @@ def run_folds(
     """
     training = {h: table.data.take(table.segments.training) for h, table in tables.items()}
     folds = {h: _folds(training[h], tables[h].separation, settings.n_splits) for h in tables}
+    certificates = {h: _certificates(tables[h], training[h], folds[h]) for h in tables}
     seen = _seen(training, features)
     units = _fold_units(tables, seen, folds, models, settings, store, recorder, features)
     progress = _Progress(say, len(units) + len(models) * len(tables))
     fitted = run_units(units, store, workers=workers, done=progress.fold)
     refits = _refit_units(tables, seen, models, settings, fitted, features)
     refitted = run_units(refits, store, workers=workers, done=progress.refit)
-    return {
+    found = {
         h: _assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, refitted, features)
         for h in tables
     }
+    for h, crossed in found.items():
+        crossed.results["certificates"] = certificates[h]
+    return found
 
 
 def _seen(training: Mapping[int, Dataset], features: Features) -> dict[Seen, Dataset]:
@@ -171,6 +176,15 @@ def _seen(training: Mapping[int, Dataset], features: Features) -> dict[Seen, Dat
 def _folds(data: Dataset, separation: Separation, n_splits: int) -> list[tuple[Rows, Rows]]:
     split = PurgedKFold(n_splits, t0=data.t0, t1=data.t1, **separation.options())
     return list(split.split(data.X))
+
+
+def _certificates(table: HorizonTable, training: Dataset, folds: list[tuple[Rows, Rows]]) -> dict[str, Any]:
+    """What the row numbers of segments and folds say of themselves; LeakError, before anything is fitted."""
+    h = table.horizon
+    return {
+        "segments": certified_segments(table.data, table.segments, table.separation),
+        "folds": certified_folds(f"horizon {h}, fold", training, folds, table.separation),
+    }
 
 
 def _fold_units(
