@@ -1,11 +1,13 @@
 """Purged 5-fold and CPCV(10, 2) on a million labels, beside skfolio and purgedcv.
 
-    python benchmarks/splits.py [--rows 1000000] [--repeats 5] [--longest 40]
+    python benchmarks/splits.py [--rows 1000000] [--repeats 5] [--longest 40] [--peers skfolio]
 
 Labels of 1 to `longest` bars, no embargo. Each splitter is built, and its splits are gone through; ours is also shown
 stopping at the ranges of rows, of which the row numbers are made. skfolio purges `longest` rows, as it has no label
-ends: less work, and more rows lost. A peer that is not installed is named and left out. Rounds are taken in turn in one
-process, medians are shown, and the last column counts training rows whose label overlaps a test label, over all splits.
+ends: less work, and more rows lost. A peer that is not installed is named and left out; purgedcv is asked for by name
+(`--peers skfolio,purgedcv --rows 50000`), as it needs seconds there already. Rounds are taken in turn in one process,
+medians are shown, and the last column counts training rows whose label overlaps a test label, over all splits: of
+closed labels, so those of a peer with half-open ones may touch.
 """
 
 from __future__ import annotations
@@ -96,6 +98,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--longest", type=int, default=40)
+    parser.add_argument("--peers", default="skfolio")
     given = parser.parse_args()
     t0 = np.arange(given.rows) * MINUTE
     t1 = t0 + np.random.default_rng(0).integers(1, given.longest + 1, given.rows) * MINUTE
@@ -104,6 +107,8 @@ def main() -> None:
         ("skfolio", lambda: of_skfolio(given.longest, given.rows)),
         ("purgedcv", lambda: of_purgedcv(t0, t1)),
     ):
+        if name not in given.peers.split(","):
+            continue
         if importlib.util.find_spec(name) is None:
             print(f"{name} is not installed and is left out; python -m pip install {name}")
         else:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles import splits as oracle
 from tests.splits.labelled import anchors, closings
@@ -29,6 +29,7 @@ def columns(pairs: list[tuple[int, int]]) -> tuple[Any, Any]:
     return both[:, 0], both[:, 1]
 
 
+@settings(deadline=None)
 @given(spans, st.integers(0, 55), st.integers(0, 12))
 def test_overlaps_by_hand(pairs: list[tuple[int, int]], start: int, length: int) -> None:
     t0, t1 = columns(pairs)
@@ -36,6 +37,7 @@ def test_overlaps_by_hand(pairs: list[tuple[int, int]], start: int, length: int)
     assert found.tolist() == [oracle.meet(pair, (start, start + length)) for pair in pairs]
 
 
+@settings(deadline=None)
 @given(spans, st.lists(st.integers(0, 60), max_size=60))
 def test_concurrency_counts_overlaps(pairs: list[tuple[int, int]], at: list[int]) -> None:
     t0, t1 = columns(pairs)
@@ -60,6 +62,7 @@ def test_ten_minutes(start: int, end: int, kept: list[int]) -> None:
     assert np.flatnonzero(~intervals.overlaps(t0, t0 + 2, start, end)).tolist() == kept
 
 
+@settings(deadline=None)
 @given(spans, spans, closings)
 def test_overlap_counts_are_sums_over_pairs(
     pairs: list[tuple[int, int]], others: list[tuple[int, int]], closed: Any
@@ -82,6 +85,7 @@ def test_half_open_labels_may_touch_and_never_vanish() -> None:
         intervals.overlaps(t0, t1, 5, 9, "right")  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(
     spans,
     st.data(),

@@ -212,8 +212,14 @@ def barred(
     # Of those that begin before, none ahead of `near` lasts until `first`; each of the rest is looked at.
     near = int(np.searchsorted(labels.reach, first, side="left"))
     reaching = near + np.flatnonzero(overlaps(t0[near:inside], labels.last[near:inside], first, last))
-    runs = [(int(run[0]), int(run[-1]) + 1) for run in contiguous_blocks(reaching)]
-    return np.asarray([*runs, (inside, after)], dtype=np.int64)
+    # Rows in a row make one range.
+    breaks = np.flatnonzero(reaching[1:] - reaching[:-1] != 1)
+    ranges = np.empty((min(len(reaching), len(breaks) + 1) + 1, 2), dtype=np.int64)
+    ranges[-1] = inside, after
+    if len(reaching):
+        ranges[0, 0], ranges[-2, 1] = reaching[0], reaching[-1] + 1
+        ranges[1:-1, 0], ranges[:-2, 1] = reaching[breaks + 1], reaching[breaks] + 1
+    return ranges
 
 
 def ranges_left(n: int, taken: Sequence[Ranges]) -> Ranges:
@@ -225,7 +231,9 @@ def ranges_left(n: int, taken: Sequence[Ranges]) -> Ranges:
     """
     every = np.concatenate([np.empty((0, 2), dtype=np.int64), *taken])
     every = every[np.argsort(every[:, 0], kind="stable")]
-    free = np.column_stack([np.r_[0, np.maximum.accumulate(every[:, 1])], np.r_[every[:, 0], n]])
+    free = np.empty((len(every) + 1, 2), dtype=np.int64)
+    free[0, 0], free[-1, 1] = 0, n
+    free[1:, 0], free[:-1, 1] = np.maximum.accumulate(every[:, 1]), every[:, 0]
     return free[free[:, 0] < free[:, 1]]
 
 

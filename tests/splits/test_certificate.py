@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 from tests.oracles import splits as oracle
@@ -18,6 +18,7 @@ from foldsmith.splits import PurgedKFold, certify
 from foldsmith.splits.certificate import require
 
 
+@settings(deadline=None)
 @given(labelled(), st.data(), st.integers(0, 5), st.integers(0, 4), st.booleans(), closings, anchors)
 def test_any_split_by_hand(
     made: Any, data: st.DataObject, embargo: int, margin: int, count_bars: bool, closed: Any, anchor: Any

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles import splits as oracle
 from tests.splits.labelled import anchors, closings, labelled
@@ -76,6 +76,7 @@ def test_the_indices_of_skfolio(groups: int, tested: int, purged: int, embargo: 
     assert split.path_ids.tolist() == theirs.get_path_ids().tolist()
 
 
+@settings(deadline=None)
 @given(
     labelled(),
     st.data(),
@@ -117,6 +118,7 @@ def test_splits_by_hand(
     assert [(train.tolist(), test.tolist()) for train, test in split.split(t0)] == expected
 
 
+@settings(deadline=None)
 @given(st.integers(2, 6), st.data(), st.sampled_from([(), (3,)]))
 def test_every_path_predicts_every_row_once(groups: int, data: st.DataObject, wide: tuple[int, ...]) -> None:
     """What is recombined says which split and which row it came from."""

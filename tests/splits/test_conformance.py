@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -39,6 +39,7 @@ every = pytest.mark.parametrize("make", SPLITTERS.values(), ids=SPLITTERS)
 
 
 @every
+@settings(deadline=None)
 @given(labelled(least=24, longest=3), st.integers(0, 1), closings)
 def test_no_training_label_meets_a_test_label_and_every_row_is_accounted_for(
     make: Callable[..., PurgedSplitter], made: Any, purge: int, closed: Any

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles import splits as oracle
 from tests.splits.labelled import anchors, closings, labelled
@@ -53,6 +53,7 @@ def test_an_embargo_counted_from_the_last_decision_holds_back_less() -> None:
         assert list(split.split(t0))[1][0].tolist() == [0, 1, 2, *range(first, 20)]
 
 
+@settings(deadline=None)
 @given(labelled(), st.integers(2, 5), st.integers(0, 5), st.integers(0, 4), st.booleans(), closings, anchors)
 def test_folds_by_hand(
     made: tuple[Any, Any, Any],

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.oracles import splits as oracle
 from tests.splits.labelled import labelled
@@ -15,6 +15,7 @@ from foldsmith.errors import DataError, SettingError
 from foldsmith.splits import PurgedKFold, cut_instants, holdout, purged_tail
 
 
+@settings(deadline=None)
 @given(labelled(least=12), st.data(), st.integers(0, 4), st.integers(0, 4))
 def test_holdout_by_hand(made: tuple[Any, Any, Any], data: st.DataObject, embargo: int, margin: int) -> None:
     t0, t1, bars = made
@@ -42,6 +43,7 @@ def test_holdout_by_hand(made: tuple[Any, Any, Any], data: st.DataObject, embarg
         assert oracle.overlapping(t0, t1, named[a], named[b]) == 0
 
 
+@settings(deadline=None)
 @given(labelled(), st.floats(0.05, 0.95), st.integers(0, 4), st.integers(0, 4))
 def test_purged_tail_by_hand(made: tuple[Any, Any, Any], share: float, embargo: int, margin: int) -> None:
     t0, t1, bars = made
@@ -86,6 +88,7 @@ def test_cuts(n: int, ratios: tuple[float, float, float], cuts: tuple[int, int])
     assert cut_instants(np.arange(n), ratios) == cuts
 
 
+@settings(deadline=None)
 @given(st.integers(10, 400), st.integers(1, 98), st.integers(1, 98))
 def test_cuts_rise(n: int, a: int, b: int) -> None:
     assume(a + b < 100)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import TimeSeriesSplit
 from tests.oracles import splits as oracle
@@ -31,6 +31,7 @@ def test_without_labels_it_is_scikit_learns(n_splits: int, test_size: int | None
     assert found == [(train.tolist(), test.tolist()) for train, test in theirs]
 
 
+@settings(deadline=None)
 @given(labelled(), st.data(), st.integers(1, 3), st.integers(0, 3), st.booleans(), closings)
 def test_blocks_by_hand(
     made: Any, data: st.DataObject, refit_every: int, margin: int, sliding: bool, closed: Any
