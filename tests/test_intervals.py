@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.oracles import splits as oracle
+from tests.splits.labelled import anchors, closings
 
 from foldsmith import intervals
 from foldsmith.errors import DataError, SettingError
@@ -28,6 +29,7 @@ def columns(pairs: list[tuple[int, int]]) -> tuple[Any, Any]:
     return both[:, 0], both[:, 1]
 
 
+@settings(deadline=None)
 @given(spans, st.integers(0, 55), st.integers(0, 12))
 def test_overlaps_by_hand(pairs: list[tuple[int, int]], start: int, length: int) -> None:
     t0, t1 = columns(pairs)
@@ -35,6 +37,7 @@ def test_overlaps_by_hand(pairs: list[tuple[int, int]], start: int, length: int)
     assert found.tolist() == [oracle.meet(pair, (start, start + length)) for pair in pairs]
 
 
+@settings(deadline=None)
 @given(spans, st.lists(st.integers(0, 60), max_size=60))
 def test_concurrency_counts_overlaps(pairs: list[tuple[int, int]], at: list[int]) -> None:
     t0, t1 = columns(pairs)
@@ -59,49 +62,72 @@ def test_ten_minutes(start: int, end: int, kept: list[int]) -> None:
     assert np.flatnonzero(~intervals.overlaps(t0, t0 + 2, start, end)).tolist() == kept
 
 
-@pytest.mark.parametrize(
-    ("length", "embargo", "trains"),
-    [
-        (0, 0, ([8, 9, 10, 11], [4, 5, 6, 7], [0, 1, 2, 3])),
-        (1, 0, ([9, 10, 11], [5, 6], [0, 1, 2])),
-        (0, 1, ([9, 10, 11], [5, 6, 7], [0, 1, 2, 3])),
-    ],
-)
-def test_two_of_three_groups(length: int, embargo: int, trains: tuple[list[int], ...]) -> None:
-    """Indices of skfolio's CombinatorialPurgedCV on 12 rows, 3 folds, 2 of them test."""
-    t0 = np.arange(12)
-    groups = np.split(t0, 3)
-    for (a, b), train in zip(((0, 1), (0, 2), (1, 2)), trains, strict=True):
-        blocks = intervals.contiguous_blocks(np.concatenate([groups[a], groups[b]]))
-        assert len(blocks) == (2 if (a, b) == (0, 2) else 1)
-        assert np.flatnonzero(intervals.purge(t0, t0 + length, blocks, embargo=embargo)).tolist() == train
+@settings(deadline=None)
+@given(spans, spans, closings)
+def test_overlap_counts_are_sums_over_pairs(
+    pairs: list[tuple[int, int]], others: list[tuple[int, int]], closed: Any
+) -> None:
+    t0, t1 = columns(pairs)
+    # In no order: only who looks a sorted label up needs one.
+    start, end = columns(others[::-1])
+    found = intervals.overlap_counts(t0, t1, start, end, closed)
+    assert found.tolist() == [sum(oracle.meet(a, b, closed) for b in others) for a in pairs]
+    for i, pair in enumerate(others[::-1]):
+        one = intervals.overlaps(t0, t1, start[i], end[i], closed)
+        assert one.tolist() == [oracle.meet(a, pair, closed) for a in pairs]
 
 
+def test_half_open_labels_may_touch_and_never_vanish() -> None:
+    t0, t1 = np.array([0, 5]), np.array([5, 5])
+    assert intervals.overlaps(t0, t1, 5, 9, "left").tolist() == [False, True]
+    assert intervals.overlaps(t0, t1, 5, 5, "left").tolist() == [False, True]
+    with pytest.raises(SettingError, match="closed='right'"):
+        intervals.overlaps(t0, t1, 5, 9, "right")  # type: ignore[arg-type]
+
+
+@settings(deadline=None)
 @given(
     spans,
     st.data(),
     st.integers(0, 6),
     st.integers(0, 6),
     st.one_of(st.none(), st.sets(st.integers(0, 60), max_size=40).map(sorted)),
+    closings,
+    anchors,
 )
 def test_purge_by_hand(
-    pairs: list[tuple[int, int]], data: st.DataObject, embargo: int, margin: int, bars: list[int] | None
+    pairs: list[tuple[int, int]],
+    data: st.DataObject,
+    embargo: int,
+    margin: int,
+    bars: list[int] | None,
+    closed: Any,
+    anchor: Any,
 ) -> None:
     t0, t1 = columns(pairs)
     test = sorted(data.draw(st.sets(st.integers(0, len(pairs) - 1), min_size=1)))
     blocks = intervals.contiguous_blocks(np.asarray(test, dtype=np.int64))
     assert [row for block in blocks for row in block] == test
-    keep = intervals.purge(
-        t0,
-        t1,
+    left = intervals.purge(
+        intervals.Labels.of(t0, t1, closed),
         blocks,
         embargo=embargo,
         margin=margin,
         bars=None if bars is None else np.asarray(bars, dtype=np.int64),
+        embargo_from=anchor,
     )
-    kept = np.flatnonzero(keep).tolist()
-    assert kept == oracle.training_rows(t0, t1, [b.tolist() for b in blocks], embargo, margin, bars)
-    assert oracle.overlapping(t0, t1, kept, test) == 0
+    kept = intervals.rows_of(left).tolist()
+    settings = (embargo, margin, bars, closed, anchor)
+    assert kept == oracle.training_rows(t0, t1, [b.tolist() for b in blocks], *settings)
+    assert oracle.overlapping(t0, t1, kept, test, closed) == 0
+
+
+def test_a_purge_against_nothing_keeps_all() -> None:
+    labels = intervals.Labels.of(np.arange(5), np.arange(5))
+    for blocks in ([], [np.empty(0, dtype=np.int64)], [slice(2, 2)]):
+        assert intervals.purge(labels, blocks, embargo=2).tolist() == [[0, 5]]
+    with pytest.raises(SettingError, match="embargo_from"):
+        intervals.purge(labels, [slice(1, 2)], embargo=2, embargo_from="t0")
 
 
 def test_spans_in_time_equal_spans_in_bars() -> None:
@@ -115,6 +141,12 @@ def test_spans_in_time_equal_spans_in_bars() -> None:
     night = np.r_[bars[:13], bars[13:] + 8 * 3_600_000_000]
     assert intervals.span_after(int(bars[12]), 2, night, "x") == night[14]
     assert intervals.span_before(int(night[13]), 2, night, "x") == night[11]
+
+
+def test_a_span_longer_than_time_is_endless() -> None:
+    for length in (timedelta.max, 10**30):
+        assert intervals.span_after(0, length, None, "x") == np.iinfo(np.int64).max
+        assert intervals.span_before(0, length, None, "x") == np.iinfo(np.int64).min
 
 
 def test_a_span_past_the_bars_is_endless() -> None:

@@ -38,6 +38,10 @@ class IntegrityError(FoldsmithError, ValueError):
     """A stored file no longer matches the hash that was recorded for it."""
 
 
+class LeakError(IntegrityError):
+    """A split whose own row numbers show that training rows meet what they are scored on."""
+
+
 class MissingExtraError(FoldsmithError, ImportError):
     """An optional library is needed and not installed; the message names the extra."""
 

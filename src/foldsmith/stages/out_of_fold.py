@@ -16,6 +16,7 @@ from foldsmith.config import BAG, ValidationSettings
 from foldsmith.dataset import Dataset
 from foldsmith.intervals import Rows
 from foldsmith.splits import PurgedKFold
+from foldsmith.stages.certificates import certified_folds, certified_segments
 from foldsmith.stages.crossed import (
     WHOLE,
     CrossValidated,
@@ -156,6 +157,7 @@ def run_folds(
     """
     training = {h: table.data.take(table.segments.training) for h, table in tables.items()}
     folds = {h: _folds(training[h], tables[h].separation, settings.n_splits) for h in tables}
+    certificates = {h: _certificates(tables[h], training[h], folds[h]) for h in tables}
     seen = _seen(training, features)
     units = _fold_units(tables, seen, folds, models, settings, store, recorder, features)
     refits = 0 if settings.predict_with == BAG else len(models) * len(tables)
@@ -164,10 +166,13 @@ def run_folds(
     if refits:
         waiting = _refit_units(tables, seen, folds, models, settings, fitted, features)
         fitted |= run_units(waiting, store, executor=executor, done=progress.refit)
-    return {
+    found = {
         h: assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, features)
         for h in tables
     }
+    for h, crossed in found.items():
+        crossed.results["certificates"] = certificates[h]
+    return found
 
 
 def _seen(training: Mapping[int, Dataset], features: Features) -> dict[Seen, Dataset]:
@@ -180,6 +185,15 @@ def _seen(training: Mapping[int, Dataset], features: Features) -> dict[Seen, Dat
 def _folds(data: Dataset, separation: Separation, n_splits: int) -> list[tuple[Rows, Rows]]:
     split = PurgedKFold(n_splits, t0=data.t0, t1=data.t1, **separation.options())
     return list(split.split(data.X))
+
+
+def _certificates(table: HorizonTable, training: Dataset, folds: list[tuple[Rows, Rows]]) -> dict[str, Any]:
+    """What the row numbers of segments and folds say of themselves; LeakError, before anything is fitted."""
+    h = table.horizon
+    return {
+        "segments": certified_segments(table.data, table.segments, table.separation),
+        "folds": certified_folds(f"horizon {h}, fold", training, folds, table.separation),
+    }
 
 
 def _fold_units(

@@ -16,9 +16,10 @@ from foldsmith.dataset import Dataset
 from foldsmith.ensembles.catalogue import make_ensemble
 from foldsmith.errors import DataError, IntegrityError, MissingError, SettingError
 from foldsmith.evaluation.metrics import score
-from foldsmith.intervals import as_instants
+from foldsmith.intervals import Rows, as_instants
 from foldsmith.runs.manifest import Parent
 from foldsmith.runs.store import Run, Workspace, write_json
+from foldsmith.stages.certificates import certified_apart, certified_folds, certified_segments
 from foldsmith.stages.crossed import WHOLE, CrossValidated, events_table
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_closes, load_horizons, load_recipe
@@ -85,6 +86,7 @@ def train_base(
     data = table.data.select(features)
     training = data.take(table.segments.training)
     with publishing(folder, "model", provenance, prefix=f"{model}_h{horizon}_") as run:
+        certificates = {"segments": certified_segments(data, table.segments, table.separation)}
         recorder = run.recorder(dataset.manifest.content).seeing(features)
         everything = np.arange(len(training), dtype=np.int64)
         say(f"training {model} on {len(training):,} rows of horizon {horizon}")
@@ -121,6 +123,7 @@ def train_base(
             "training_base_rate": rate.tolist(),
             "trials": len(fit.trials) or 1,
             "params": stored.params,
+            "certificates": certificates,
         }
         _write_run(run, stored, table.recipe, held, probabilities, metrics)
         return run.publish(
@@ -246,10 +249,21 @@ def fit_ensemble(inputs: EnsembleInputs, name: str, meta_learner: str | None) ->
         return make_ensemble(name, meta_learner, models=inputs.models, seed=seed)
 
     fitted = make_one().fit(P, data.y, data.weight, fold)
+    held, apart = _events(inputs.validation), inputs.separation
+    pairs: list[tuple[Rows, Rows]] = []
     rows, out = out_of_fold(
-        make_one, P, data, fold, n_splits=inputs.settings.n_splits, separation=inputs.separation
+        make_one,
+        P,
+        data,
+        fold,
+        n_splits=inputs.settings.n_splits,
+        separation=apart,
+        on_fold=lambda fitted_on, scored_on: pairs.append((fitted_on, scored_on)),
     )
-    held = _events(inputs.validation)
+    certificates = {
+        "meta_folds": certified_folds(f"{name}, meta-level fold", data, pairs, apart),
+        "training_validation": certified_apart("training against validation, cut", data, held, apart),
+    }
     probabilities = predict(fitted, probability_matrix(inputs.validation, inputs.models))
     # The yardstick of weighted scores is weighted as they are.
     rate = np.array(class_shares(data.y, data.weight))
@@ -267,6 +281,7 @@ def fit_ensemble(inputs: EnsembleInputs, name: str, meta_learner: str | None) ->
         "training_base_rate": list(class_shares(data.y)),
         "statement": NOT_FULLY_NESTED,
         "ensemble": fitted.describe(),
+        "certificates": certificates,
     }
     stored = StoredModel(name, fitted.get_params(), loadable_files(fitted), inputs.bases)
     return TrainedEnsemble(stored, probabilities, rows, out, metrics)

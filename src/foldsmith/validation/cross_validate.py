@@ -301,12 +301,14 @@ def out_of_fold(
     *,
     n_splits: int,
     separation: Separation,
+    on_fold: Callable[[Rows, Rows], None] | None = None,
 ) -> tuple[Rows, Probabilities]:
     """Rows scored and their out-of-fold probabilities: the meta-learner on purged folds of the fixed OOF
     table.
 
     Not fully nested: base predictions of its training rows come from models that saw labels of its test rows.
-    `data.X` is not looked at. Rows are those the ensemble may fit on (`fitting_rows`).
+    `data.X` is not looked at. Rows are those the ensemble may fit on (`fitting_rows`). `on_fold` is told the rows of
+    the table that each fold is fitted on and scored on, before it is.
     """
     rows = make_one().fitting_rows(fold)
     inner = data.take(rows)
@@ -314,6 +316,8 @@ def out_of_fold(
     split = PurgedKFold(n_splits, t0=inner.t0, t1=inner.t1, **separation.options())
     for train, test in split.split(inner.X):
         at = rows[train]
+        if on_fold is not None:
+            on_fold(at, rows[test])
         ensemble = make_one().fit(P[at], inner.y[train], inner.weight[train], fold[at])
         out[test] = predict(ensemble, P[rows[test]])
     return rows, out
