@@ -27,6 +27,7 @@ EXECUTORS = ("local", "dask", "ray")
 ENSEMBLE_META_LEARNER = "logistic"
 CLASS_WEIGHTS = ("none", "balanced")
 CALIBRATIONS = ("none", "temperature", "logistic", "isotonic")
+SELECTIONS = ("none", "correlation", "mdi", "mda")
 REFIT, BAG = PREDICT_WITH = ("refit", "bag")
 """What a base model of a cross-validation predicts with: a fit of the whole training segment, or its folds' models."""
 TAIL_SHARE = 0.2
@@ -149,7 +150,7 @@ class ValidationSettings:
     `embargo_bars` None means one vertical barrier of the horizon at hand (never "none": 0 says that). `sample_weight`
     and `time_decay` are those of `foldsmith.labels.weighting`. A trial of tuning is scored on `tune_splits` purged
     folds of the training rows at hand, for 1 on their purged tail; `prune` gives up trials that fall behind in between.
-    `class_weight` and `calibrate` are those of `validation.cross_validate.Fitting`.
+    `class_weight`, `calibrate` and `select` are those of `validation.cross_validate.Fitting`.
     """
 
     n_splits: int = 5
@@ -165,6 +166,7 @@ class ValidationSettings:
     class_weight: str = field(default="none", metadata=UNSAID)
     calibrate: str = field(default="none", metadata=UNSAID)
     predict_with: str = field(default="refit", metadata=UNSAID)
+    select: str = field(default="none", metadata=UNSAID)
 
     def __post_init__(self) -> None:
         for flag, value, least in (
@@ -184,6 +186,7 @@ class ValidationSettings:
             ("--class-weight", self.class_weight, CLASS_WEIGHTS),
             ("--calibrate", self.calibrate, CALIBRATIONS),
             ("--predict-with", self.predict_with, PREDICT_WITH),
+            ("--select", self.select, SELECTIONS),
         ):
             if word not in known:
                 raise SettingError(f"{flag} {word!r:.40} is unknown; there are {', '.join(known)}.")

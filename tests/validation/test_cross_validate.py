@@ -18,6 +18,7 @@ from foldsmith.validation import cross_validate
 from foldsmith.validation.cross_validate import (
     Fitting,
     Search,
+    _FitOn,
     _parts,
     derived_seed,
     fit_fold,
@@ -364,7 +365,8 @@ def test_out_of_fold_voting_is_voting():
 def test_folds_of_a_search_are_purged_and_stop_on_rows_of_their_own():
     """The rows that score a trial were neither fitted on nor stopped on, nor do their labels overlap such rows."""
     for stops in (False, True):
-        parts = _parts(DATA, None, EVERYTHING, EVERYTHING, 3, PLAIN, stops)
+        fit = _FitOn("lightgbm" if stops else "logistic", {}, 1, 1, PLAIN)
+        parts = _parts(DATA, None, EVERYTHING, EVERYTHING, 3, fit)
         assert sorted(np.concatenate([part.against.t0 for part in parts])) == sorted(DATA.t0)
         for part in parts:
             for rows in (part.on, part.stop):

@@ -84,13 +84,13 @@ def fitted_fold(
 @pytest.mark.parametrize("number", range(4))
 def test_a_fit_sees_the_bars_of_its_own_rows_alone(number: int) -> None:
     train, _ = FOLDS[number]
-    clean = FoldFeatures.fit_on(DATA, train)
+    clean = FoldFeatures.fit(DATA.take(train))
     others = np.setdiff1d(np.arange(len(inputs_of_data().values)), inputs_of_data().bar[train])
     assert len(others) > N // 4
     spoilt = garbage(DATA, others)
     spoilt = replace(spoilt, y=-spoilt.y, X=spoilt.X * 50)
-    assert FoldFeatures.fit_on(spoilt, train).to_files() == clean.to_files()
-    felt = FoldFeatures.fit_on(garbage(DATA, inputs_of_data().bar[train[:5]]), train)
+    assert FoldFeatures.fit(spoilt.take(train)).to_files() == clean.to_files()
+    felt = FoldFeatures.fit(garbage(DATA, inputs_of_data().bar[train[:5]]).take(train))
     assert felt.to_files() != clean.to_files()
 
 

@@ -493,6 +493,23 @@ def test_flags_of_what_corrects_probabilities(tiny: Desk) -> None:
     assert tiny.call("runs", "reproduce", cv.id, "--workers", 1).exit_code == 0
 
 
+@covers("cv", "--select")
+@covers("train", "--select")
+def test_flags_of_selection(tiny: Desk) -> None:
+    cv = tiny.cv("--models", "logistic", "--select", "correlation")
+    results = json.loads((tiny.path / "data" / "stacking" / cv.id / "cv_results.json").read_text())
+    found = results["horizons"]["5"]["models"]["logistic"]["selection"]
+    assert found["of"] == 76
+    assert len(found["kept"]) == 2
+    assert max(found["kept"]) < 76
+    assert set(found["folds_of"].values()) <= {1, 2}
+    assert "--select correlation" in tiny.call("runs", "explain", cv.id).stdout
+    stacked = tiny.train("--model", "voting", "--horizon", 5, "--stacking-data", cv.id)
+    assert tiny.call("evaluate", "--run-id", stacked.id, "--split", "validation").exit_code == 0
+    base = tiny.train("--model", "logistic", "--horizon", 5, "--select", "mda")
+    assert "model/fold_features.json" in base.files
+
+
 @covers("cv", "--predict-with")
 @covers("train", "--predict-with")
 def test_a_bag_predicts_with_the_mean_of_the_folds_models(tiny: Desk) -> None:

@@ -77,7 +77,7 @@ def _dataset(manifest: Manifest, *_: Any) -> list[str]:
     return ["./pipeline", "run", *_flags({"symbols": known.pop("symbol"), **known, **ratios})]
 
 
-SOMETIMES = ("time_decay", "tune_splits", "prune", "class_weight", "calibrate", "predict_with")
+SOMETIMES = ("time_decay", "tune_splits", "prune", "class_weight", "calibrate", "predict_with", "select")
 """Settings of validation that a manifest states where they are not the default."""
 
 

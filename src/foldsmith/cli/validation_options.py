@@ -13,6 +13,7 @@ from foldsmith.config import (
     CLASS_WEIGHTS,
     EXECUTORS,
     PREDICT_WITH,
+    SELECTIONS,
     ValidationSettings,
     default_workers,
 )
@@ -62,6 +63,13 @@ OPTIONS = (
     ),
     click.option(
         "--prune/--no-prune", default=False, help="Give up trials that fall behind between those folds."
+    ),
+    click.option(
+        "--select",
+        type=click.Choice(SELECTIONS),
+        default=_DEFAULTS.select,
+        show_default=True,
+        help="Select features inside each fold: without twins, or by importance of clusters.",
     ),
     click.option(
         "--class-weight",
@@ -135,6 +143,7 @@ STORED = (
     "n_trials",
     "tune_splits",
     "prune",
+    "select",
     "class_weight",
     "calibrate",
     "predict_with",

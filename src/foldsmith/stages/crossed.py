@@ -17,7 +17,8 @@ from foldsmith.stages.horizon import HorizonTable
 from foldsmith.stages.model_store import StoredModel, mean_of
 from foldsmith.stages.scores import log_loss, table_scores
 from foldsmith.stages.units import Result
-from foldsmith.validation.cross_validate import Probabilities, class_shares
+from foldsmith.validation.cross_validate import NONE, Probabilities, class_shares
+from foldsmith.validation.select import stability
 
 Features = Mapping[str, tuple[str, ...]]
 WHOLE = "whole"
@@ -82,7 +83,7 @@ def assemble(
     oof = oof.select(order)
     validation = validation.select([name for name in order if name != "fold"])
     tuned = {model: _tuned(model, h, settings, fitted) for model in models} if settings.tune else {}
-    results = _results(table, training, models, settings, oof, validation, fitted)
+    results = _results(table, training, models, settings, oof, validation, fitted, features)
     return CrossValidated(h, models, oof, validation, bases, tuned, results)
 
 
@@ -163,6 +164,7 @@ def _results(
     oof: pl.DataFrame,
     validation: pl.DataFrame,
     fitted: Mapping[str, Result],
+    features: Features,
 ) -> dict[str, Any]:
     """Scores of one horizon, each beside its base rate: per fold, pooled out of fold, and on validation."""
     h = table.horizon
@@ -181,6 +183,9 @@ def _results(
         "models": {},
     }
     for model in models:
+        n_features = len(
+            (*training.names, *training.fitted) if features.get(model) is None else features[model]
+        )
         records = [fitted[fold_key(model, h, k)].record for k in range(settings.n_splits)]
         found["models"][model] = {
             "oof": table_scores(oof, model, rates[fold_of], seed=settings.seed),
@@ -195,6 +200,8 @@ def _results(
             ],
             "trials": sum(len(record["trials"]) for record in records),
         }
+        if settings.select != NONE:
+            found["models"][model]["selection"] = _selection(records, n_features)
         if settings.predict_with == REFIT:
             refitted = fitted[refit_key(model, h)].record
             found["models"][model]["refit"] = {"params": refitted["params"]}
@@ -202,3 +209,14 @@ def _results(
                 whole = fitted[fold_key(model, h, WHOLE)].record
                 found["models"][model]["trials"] += len(whole["trials"])
     return found
+
+
+def _selection(records: Sequence[Mapping[str, Any]], n_features: int) -> dict[str, Any]:
+    """How many features each fold kept, in how many folds each was kept, and how alike the choices are."""
+    names = [name for record in records for name in record["kept_names"]]
+    return {
+        "of": n_features,
+        "kept": [len(record["kept"]) for record in records],
+        "folds_of": {name: names.count(name) for name in sorted(set(names))},
+        "stability": stability([record["kept"] for record in records], n_features),
+    }

@@ -169,5 +169,7 @@ def _join(
     embargo = settings.embargo(recipe.horizons[horizon].max_bars)
     separation = Separation(embargo, settings.purge_bars, weighting.bars)
     segments = holdout(data.t0, data.t1, recipe.cuts, **separation.options())
-    fitting = Fitting(separation, weighting, TAIL_SHARE, settings.class_weight, settings.calibrate)
+    fitting = Fitting(
+        separation, weighting, TAIL_SHARE, settings.class_weight, settings.calibrate, settings.select
+    )
     return HorizonTable(horizon, recipe, data, bar, segments, fitting)

@@ -80,13 +80,16 @@ def fit_unit(
     )
     if not fit.trials:
         log.recorder.record(model, horizon, fold, [single_trial(fit.params)])
-    record = {
+    record: dict[str, Any] = {
         "params": fit.params,
         "best_iteration": fit.best_iteration,
         "base_rate": list(fit.base_rate),
         "n_train": fit.n_train,
         "trials": [asdict(trial) for trial in fit.trials],
     }
+    kept = fit.fitted.features.kept
+    if kept is not None:
+        record |= {"kept": list(kept), "kept_names": list(fit.fitted.features.kept_names)}
     arrays = {"probabilities": fit.probabilities}
     if fit.uncalibrated is not None:
         arrays["uncalibrated"] = fit.uncalibrated

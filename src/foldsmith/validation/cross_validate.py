@@ -26,6 +26,7 @@ from foldsmith.models.catalogue import make, model_class
 from foldsmith.splits import PurgedKFold, purged_tail
 from foldsmith.validation.correction import Balance, Correction, balanced, weigh_classes
 from foldsmith.validation.fold_features import FoldFeatures, FoldModel
+from foldsmith.validation.select import select
 from foldsmith.validation.tune import Part, Trial, tune
 
 Probabilities = npt.NDArray[np.float32]
@@ -74,7 +75,7 @@ class Fitting:
 
     tail_share : of the training rows, the last, that early stopping, tuning and calibration are scored on.
     class_weight : "none" or "balanced", undone in the probabilities. calibrate : "none" or a name in
-    `models.calibrators`.
+    `models.calibrators`. select : "none" or a method of `validation.select`.
     """
 
     separation: Separation
@@ -82,6 +83,7 @@ class Fitting:
     tail_share: float
     class_weight: str = NONE
     calibrate: str = NONE
+    select: str = NONE
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,8 @@ def fit_fold(
     trials: tuple[Trial, ...] = ()
     chosen = dict(params or {})
     if search.n_trials:
-        parts = _parts(plain, balance, head, tail, search.n_splits, fitting, stops)
+        untuned = _FitOn(model, {}, seed, threads, fitting)
+        parts = _parts(plain, balance, head, tail, search.n_splits, untuned)
         study = tune(
             model,
             parts,
@@ -172,7 +175,7 @@ def fit_fold(
             history=search.history,
         )
         chosen, trials = dict(study.best), study.trials
-    fit = _FitOn(model, chosen, seed, threads)
+    fit = _FitOn(model, chosen, seed, threads, fitting)
     fitted = fit.stopping(rows, head, tail) if stops else fit.all_of(rows)
     calibrator = None
     if fitting.calibrate != NONE:
@@ -201,16 +204,31 @@ class _FitOn:
     params: dict[str, Any]
     seed: int
     threads: int
+    fitting: Fitting
+
+    def features(self, rows: Dataset) -> FoldFeatures:
+        """What is fitted before the model, on these rows alone; selection by mda splits them once more."""
+        found = FoldFeatures.fit(rows)
+        if self.fitting.select == NONE:
+            return found
+        seen = found.apply(rows)
+        options = self.fitting.separation.options()
+        head, tail = purged_tail(rows.t0, rows.t1, self.fitting.tail_share, **options)
+        kept = select(self.fitting.select, seen, seed=self.seed, fit=self._fitted_to, head=head, tail=tail)
+        return found.selecting(kept, seen.names)
+
+    def _fitted_to(self, seen: Dataset) -> Classifier:
+        return self._new().fit(seen.X, seen.y, seen.weight)
 
     def all_of(self, rows: Dataset) -> tuple[FoldFeatures, Classifier]:
         """Fitted on all rows, stopping nowhere early."""
-        features = FoldFeatures.fit(rows)
+        features = self.features(rows)
         seen = features.apply(rows)
         return features, self._new().fit(seen.X, seen.y, seen.weight)
 
     def stopping(self, rows: Dataset, head: Rows, tail: Rows) -> tuple[FoldFeatures, Classifier]:
         """Fitted on the head, stopping on the tail."""
-        features = FoldFeatures.fit_on(rows, head)
+        features = self.features(rows.take(head))
         on, against = features.apply(rows.take(head)), features.apply(rows.take(tail))
         evaluation = (against.X, against.y, against.weight)
         return features, self._new().fit(on.X, on.y, on.weight, evaluation=evaluation)
@@ -230,8 +248,7 @@ def _parts(
     head: Rows,
     tail: Rows,
     n_splits: int,
-    fitting: Fitting,
-    stops: bool,
+    fit: _FitOn,
 ) -> list[Part]:
     """Rows to search on: the head and the tail, or purged folds; features are fitted on what each model is fitted on.
 
@@ -239,21 +256,22 @@ def _parts(
     that score.
     """
     if n_splits == 1:
-        return [_part(rows, balance, head, tail, tail)]
+        return [_part(rows, balance, head, tail, tail, fit)]
     parts = []
-    options = fitting.separation.options()
+    options = fit.fitting.separation.options()
     for train, test in PurgedKFold(n_splits, t0=rows.t0, t1=rows.t1, **options).split(rows.X):
         on = stop = np.arange(len(train), dtype=np.int64)
-        if stops:
-            on, stop = purged_tail(rows.t0[train], rows.t1[train], fitting.tail_share, **options)
-        parts.append(_part(rows, balance, train[on], train[stop], test))
+        if model_class(fit.model).early_stopping:
+            on, stop = purged_tail(rows.t0[train], rows.t1[train], fit.fitting.tail_share, **options)
+        parts.append(_part(rows, balance, train[on], train[stop], test, fit))
     return parts
 
 
-def _part(rows: Dataset, balance: Balance | None, on: Rows, stop: Rows, against: Rows) -> Part:
-    features = FoldFeatures.fit_on(rows, on)
+def _part(rows: Dataset, balance: Balance | None, on: Rows, stop: Rows, against: Rows, fit: _FitOn) -> Part:
+    weighted = weigh_classes(rows.take(on), balance)
+    features = fit.features(weighted)
     return Part(
-        features.apply(weigh_classes(rows.take(on), balance)),
+        features.apply(weighted),
         features.apply(rows.take(against)),
         features.apply(weigh_classes(rows.take(stop), balance)),
         Correction(balance).apply,
@@ -279,7 +297,7 @@ def refit(
     balance = balanced(rows) if fitting.class_weight == BALANCED else None
     known = [iteration for iteration in iterations if iteration is not None]
     fixed = {**params, "n_estimators": max(1, int(median(known)))} if known else params
-    features, classifier = _FitOn(model, fixed, seed, threads).all_of(weigh_classes(rows, balance))
+    features, classifier = _FitOn(model, fixed, seed, threads, fitting).all_of(weigh_classes(rows, balance))
     return FoldModel(features, classifier, Correction(balance, calibrator))
 
 

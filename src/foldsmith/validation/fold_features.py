@@ -6,8 +6,9 @@ columns that the model sees for any rows, `to_files` and `from_files` save it to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +20,7 @@ from foldsmith.features import hmm
 from foldsmith.features.fitted import FITTED, MARKOV, models_of
 from foldsmith.features.hmm import Hmm, Parameters
 from foldsmith.intervals import Rows
-from foldsmith.models.base import Classifier
+from foldsmith.models.base import MAX_FEATURES, Classifier
 from foldsmith.models.catalogue import load_model
 from foldsmith.models.stored import fact, numbers, pack, unpack
 from foldsmith.validation.correction import Correction
@@ -32,10 +33,16 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FoldFeatures:
-    """The features fitted on a fold's training rows: their names, and the fitted models that they read."""
+    """The features fitted on a fold's training rows: their names, and the fitted models that they read.
+
+    kept : columns that selection left, rising, of those of X and behind them the fitted ones; None for all.
+    kept_names : their names.
+    """
 
     names: tuple[str, ...] = ()
     markov: Mapping[str, Hmm] | None = None
+    kept: tuple[int, ...] | None = None
+    kept_names: tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, rows: Dataset) -> Self:
@@ -50,29 +57,38 @@ class FoldFeatures:
             found[name] = hmm.fit(spec, inputs.columns(spec.inputs)[inputs.bar], inputs.bar, block)
         return cls(rows.fitted, found)
 
-    @classmethod
-    def fit_on(cls, data: Dataset, rows: Rows) -> Self:
-        """`fit` of these rows of `data`; none of it is copied where nothing is to be fitted."""
-        return cls.fit(data.take(rows)) if data.fitted else cls()
-
     def matrix(self, X: Matrix, inputs: BarInputs | None) -> Matrix:
-        """Columns that the model sees: float32 (n, p + q), X and behind it the q fitted features.
+        """Columns that the model sees: float32 (n, p + q), X and behind it the q fitted features, or those kept.
 
         The value of a row depends on the bars of its block up to its own, and on none after it. DataError where a row's
         inputs are missing.
         """
         if not self.names:
-            return X
+            return self._left_of(X)
         if inputs is None:
             raise DataError(f"feature {self.names[0]} needs its inputs at every bar; none were given.")
         made = self._of_bars(inputs)[inputs.bar]
         if not np.isfinite(made).all():
             raise DataError(f"an input of {self.names[0]} is missing in a row; drop rows in warm-up.")
-        return np.ascontiguousarray(np.hstack([X, made]))
+        return self._left_of(np.ascontiguousarray(np.hstack([X, made])))
+
+    def _left_of(self, X: Matrix) -> Matrix:
+        if self.kept is None:
+            return X
+        if self.kept[-1] >= X.shape[1]:
+            raise DataError(
+                f"column {self.kept[-1]} was selected and there are {X.shape[1]}; train the model again."
+            )
+        return np.ascontiguousarray(X[:, list(self.kept)])
+
+    def selecting(self, kept: Rows, names: Sequence[str]) -> Self:
+        """The same, of whose columns, called `names`, these alone are left."""
+        columns = tuple(int(column) for column in kept)
+        return replace(self, kept=columns, kept_names=tuple(names[column] for column in columns))
 
     def apply(self, data: Dataset) -> Dataset:
         """The same rows with the fitted features among those of X."""
-        if not self.names:
+        if not self.names and self.kept is None:
             return data
         return Dataset(
             self.matrix(data.X, data.inputs),
@@ -80,7 +96,7 @@ class FoldFeatures:
             data.weight,
             data.t0,
             data.t1,
-            (*data.names, *self.names),
+            (*data.names, *self.names) if self.kept is None else self.kept_names,
         )
 
     def _of_bars(self, inputs: BarInputs) -> Matrix:
@@ -95,10 +111,13 @@ class FoldFeatures:
 
     def to_files(self) -> dict[str, bytes]:
         """As named bytes, none where nothing was fitted; equal fits give equal bytes."""
-        if not self.names:
+        if not self.names and self.kept is None:
             return {}
         markov = {name: _facts(model) for name, model in (self.markov or {}).items()}
-        return pack(FILE, {"features": list(self.names), "markov": markov}, {})
+        facts: dict[str, Any] = {"features": list(self.names), "markov": markov}
+        if self.kept is not None:
+            facts |= {"kept": list(self.kept), "kept_names": list(self.kept_names)}
+        return pack(FILE, facts, {})
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
@@ -115,7 +134,19 @@ class FoldFeatures:
         markov = fact(facts, "markov", dict)
         if set(markov) != set(models_of(names)):
             raise DataError(f"{FILE} holds other models than its features need; train the model again.")
-        return cls(names, {name: _restored(name, fact(markov, name, dict)) for name in models_of(names)})
+        found = cls(names, {name: _restored(name, fact(markov, name, dict)) for name in models_of(names)})
+        if "kept" not in facts:
+            return found
+        kept, kept_names = fact(facts, "kept", list), fact(facts, "kept_names", list)
+        if (
+            not kept
+            or len(kept) != len(kept_names)
+            or not all(type(one) is int and 0 <= one < MAX_FEATURES for one in kept)
+            or any(a >= b for a, b in pairwise(kept))
+            or not all(isinstance(one, str) for one in kept_names)
+        ):
+            raise DataError(f"{FILE} names no selection of columns; train the model again.")
+        return replace(found, kept=tuple(kept), kept_names=tuple(kept_names))
 
 
 @dataclass(frozen=True)
