@@ -14,7 +14,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from foldsmith.errors import SettingError
-from foldsmith.labels.scheme import TREND_SCANNING, TRIPLE_BARRIER, WEIGHTS, LabelScheme
+from foldsmith.labels.scheme import (
+    AFTER_COST,
+    NEUTRAL,
+    OBJECTIVES,
+    TREND_SCANNING,
+    TRIPLE_BARRIER,
+    WEIGHTS,
+    LabelScheme,
+    check_edge,
+)
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.rules import check_rules
 
@@ -46,8 +55,9 @@ class PrepareSettings:
 
     `ratios` are the shares of training, validation and test. `k_up` and `k_down` are barrier widths in multiples
     of the volatility over the horizon, both or neither; of a trend scan `trend_threshold` is the like. `label` and
-    what follows it are those of `foldsmith.labels.scheme.LabelScheme`. `max_bars` overrules the vertical barrier of one
-    horizon.
+    what follows it are those of `foldsmith.labels.scheme.LabelScheme`. `barrier_objective` says what widths are chosen
+    for, and `assumed_edge` is the E of `foldsmith.labels.barrier_payoff`. `max_bars` overrules the vertical barrier of
+    one horizon.
     `start` and `end` are instants (UTC); bars with start <= open < end are used. `format` is a key of
     `foldsmith.market.readers.FORMATS`, None to have it told from the content. `rules` says {rule: action} for rules
     of cleaning that shall not do what they do by themselves (`foldsmith.market.rules`); `roll` and `roll_days` are
@@ -76,11 +86,14 @@ class PrepareSettings:
     min_barrier_cost: float = field(default=0.0, metadata=UNSAID)
     trend_min_bars: int | None = field(default=None, metadata=UNSAID)
     trend_threshold: float | None = field(default=None, metadata=UNSAID)
+    barrier_objective: str = field(default=NEUTRAL, metadata=UNSAID)
+    assumed_edge: float | None = field(default=None, metadata=UNSAID)
 
     def __post_init__(self) -> None:
         check_rules(self.rules)
         _check_unique(self.features, "feature set")
         self._check_labelling()
+        self._check_objective()
         _check_horizons(self.horizons)
         RollRule(self.roll, self.roll_days)
         if min(self.ratios) <= 0 or abs(sum(self.ratios) - 1) > 1e-9:
@@ -137,6 +150,35 @@ class PrepareSettings:
                 f"horizon {shortest} is shorter than the shortest trend, {scheme.trend_min_bars} bars; use longer "
                 "horizons or a smaller --trend-min-bars."
             )
+
+    def _check_objective(self) -> None:
+        """Refuse an objective that the labels at hand do not have, or that widths given by hand would overrule."""
+        if self.barrier_objective not in OBJECTIVES:
+            raise SettingError(
+                f"--barrier-objective {self.barrier_objective!r:.40} is unknown; there are {', '.join(OBJECTIVES)}."
+            )
+        if self.barrier_objective != AFTER_COST:
+            if self.assumed_edge is not None:
+                raise SettingError(
+                    f"--assumed-edge does not apply to --barrier-objective {self.barrier_objective}. Leave it out, or "
+                    f"choose widths with --barrier-objective {AFTER_COST}."
+                )
+            return
+        if self.label != TRIPLE_BARRIER:
+            raise SettingError(
+                f"--barrier-objective {AFTER_COST} does not apply to --label {self.label}, whose trades end at the "
+                "same bar for any width. Leave it out."
+            )
+        if self.k_up is not None or self.k_down is not None:
+            raise SettingError(
+                f"--barrier-objective {AFTER_COST} chooses what --k-up and --k-down give. Leave one out."
+            )
+        if self.assumed_edge is None:
+            raise SettingError(
+                f"--barrier-objective {AFTER_COST} needs --assumed-edge, the hit rate above one half to choose for, "
+                "such as 0.05."
+            )
+        check_edge(self.assumed_edge)
 
     def vertical_barrier(self, horizon: int) -> int:
         """Bars until the label of `horizon` times out."""

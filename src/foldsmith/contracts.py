@@ -19,13 +19,17 @@ UTC_MICROSECONDS = pl.Datetime("us", "UTC")
 
 @dataclass(frozen=True)
 class Column:
-    """What a column may hold. `allowed` lists its only values; `positive` and `finite` speak of numbers."""
+    """What a column may hold. `allowed` lists its only values; `positive` and `finite` speak of numbers.
+
+    One that is `optional` may be missing as a whole, as in tables of older versions.
+    """
 
     dtype: pl.DataType | type[pl.DataType]
     nullable: bool = False
     finite: bool = True
     positive: bool = False
     allowed: tuple[Any, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,16 @@ class Contract:
     def check(self, frame: pl.DataFrame, source: str = "") -> pl.DataFrame:
         """Return `frame` if it keeps the contract, else raise DataError. `source` names where it came from."""
         where = f"{self.name} table{f' ({source})' if source else ''}"
-        missing = [name for name in self.columns if name not in frame.columns]
+        missing = [
+            name for name, column in self.columns.items() if name not in frame.columns and not column.optional
+        ]
         if missing:
             raise DataError(
                 f"{where}: column {missing[0]!r} is missing; it has {', '.join(frame.columns) or 'none'}."
             )
         for name, column in self.columns.items():
-            self._check_column(frame[name], column, where)
+            if name in frame.columns:
+                self._check_column(frame[name], column, where)
         key = frame[self.key]
         if frame.height > 1 and not bool((key.diff().slice(1) > _zero_of(key)).all()):
             raise DataError(f"{where}: column {self.key!r} must rise from row to row without repeats.")
@@ -133,6 +140,11 @@ LABELS = Contract(
         "exit_long": Column(pl.Float64, positive=True),  # price at which a long is closed
         "exit_short": Column(pl.Float64, positive=True),
         "ambiguous": Column(pl.Boolean),  # both barriers inside one 1-minute bar
+        # With exit = (exit_long + exit_short) / 2, the two being equal unless the label is ambiguous:
+        "target": Column(
+            pl.Float64, optional=True
+        ),  # (exit - entry) / (entry sigma_t sqrt(max_bars)), in volatilities
+        "log_return": Column(pl.Float64, optional=True),  # ln(exit / entry), no unit
     },
     key="datetime",
     rules=(
@@ -143,7 +155,7 @@ LABELS = Contract(
         ),
     ),
 )
-"""Triple-barrier labels of one horizon, one row per kept event."""
+"""Labels of one horizon, of any kind, one row per kept event; `labels.targets` says what the exit is for each kind."""
 
 
 def probability_columns(model: str) -> tuple[str, str, str]:

@@ -396,7 +396,12 @@ class Ensembles(Target):
                 .fit(self.P, y, weight, fold)
                 .to_files(),
             )
-            for name, learner in (("stacking", "logistic"), ("blending", "greedy"), ("voting", None))
+            for name, learner in (
+                ("stacking", "logistic"),
+                ("blending", "greedy"),
+                ("voting", None),
+                ("meta_labelling", "logistic"),
+            )
         ]
 
     def case(self, draw: Draw) -> None:

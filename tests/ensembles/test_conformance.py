@@ -19,7 +19,7 @@ from foldsmith.models.stored import OWN, pack
 KINDS = [
     (name, learner)
     for name, cls in ENSEMBLES.items()
-    for learner in (META_LEARNERS if cls.needs_meta_learner else [None])
+    for learner in (cls.learners if cls.needs_meta_learner else [None])
 ]
 MODELS = ["xgboost", "lightgbm", "logistic"]
 
@@ -83,7 +83,7 @@ def test_a_missing_class_is_bearable(kind):
     found = build(kind).fit(P[rows], Y[rows], W[rows], FOLD[rows]).predict_proba(P)
     assert found.shape == (len(P), 3)
     assert np.isfinite(found).all()
-    if kind[1] == "logistic":
+    if kind[1] == "logistic" and kind[0] != "meta_labelling":  # which tells right from wrong, and no more
         assert (found[:, 1] == 0).all()
 
 
@@ -134,6 +134,9 @@ def test_refuses_settings_that_do_not_apply():
         ("voting", "logistic", "cannot apply"),
         ("blending", "logistik", "Did you mean logistic"),
         ("stackin", "logistic", "Did you mean stacking"),
+        ("meta_labelling", "greedy", "cannot have the meta-learner greedy"),
+        ("meta_labelling", "logistik", "Did you mean logistic"),
+        ("meta_labelling", None, "give --meta-learner logistic[.]"),
     ]:
         with pytest.raises(SettingError, match=says):
             make_ensemble(name, learner, models=MODELS, seed=1)

@@ -57,13 +57,8 @@ def test_no_other_width_is_nearer(share: float, size: int) -> None:
     assert all(miss(width) <= miss(width + step / 1000) for step in range(-30, 31))
 
 
-@pytest.mark.parametrize("max_bars", [5, 20, 100])
-def test_nothing_after_the_cut_changes_the_answer(max_bars: int) -> None:
-    made, rows = walk(), 2500
-    cut = close(made, rows - 1)
-    answer = chosen(made, cut, max_bars=max_bars)
-    assert answer == chosen(made.head(rows), cut, max_bars=max_bars)
-    # Garbage in every column that is looked at, beside a sigma of garbage.
+def spoilt_after(made: Market, rows: int) -> tuple[Market, Any]:
+    """Garbage from bar `rows` on in every column that is looked at, beside a sigma of garbage."""
     names = ("open", "high", "low", "close")
     spoilt = [
         frame.with_columns(
@@ -84,7 +79,16 @@ def test_nothing_after_the_cut_changes_the_answer(max_bars: int) -> None:
     ]
     sigma = volatility(made.bars, 20)
     sigma[rows:] = np.resize([np.nan, 1e9, 0.0, -1.0], len(sigma) - rows)
-    later = Market(*spoilt, made.first, made.stop)
+    return Market(*spoilt, made.first, made.stop, made.tick), sigma
+
+
+@pytest.mark.parametrize("max_bars", [5, 20, 100])
+def test_nothing_after_the_cut_changes_the_answer(max_bars: int) -> None:
+    made, rows = walk(), 2500
+    cut = close(made, rows - 1)
+    answer = chosen(made, cut, max_bars=max_bars)
+    assert answer == chosen(made.head(rows), cut, max_bars=max_bars)
+    later, sigma = spoilt_after(made, rows)
     assert chosen(later, cut, max_bars=max_bars, sigma=sigma) == answer
     # And what is before it does.
     wide = volatility(made.bars, 20)

@@ -46,6 +46,11 @@ def compare(made: Market, frame: pl.DataFrame, counts: LabelCounts, slow: list[A
             assert row[name] == event[name], (name, row, event)
         for name in ("entry", "upper", "lower", "exit_long", "exit_short"):
             assert row[name] == pytest.approx(float(event[name]) * made.tick, rel=1e-12), (name, row, event)
+        target, log_return = oracle.targets(event)
+        # Prices that are decimals miss their ticks by rounding, and a small unit makes much of it.
+        near = 1e-13 * float(event["entry"]) / event["unit"]
+        assert row["target"] == pytest.approx(target, rel=1e-9, abs=near), (row, event)
+        assert row["log_return"] == pytest.approx(log_return, rel=1e-9, abs=1e-12), (row, event)
     told = counts.as_dict()
     assert told["bars"] == len(slow)
     assert told["events"] == len(events)

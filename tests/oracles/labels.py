@@ -130,6 +130,7 @@ def opened(
     if lower < 1:
         return "no_room"
     return {
+        "unit": float(entry) * sigma * math.sqrt(max_bars),
         "bar": t,
         "datetime": bars[t]["close_time"],
         "entry": entry,
@@ -138,6 +139,12 @@ def opened(
         "ambiguous": False,
         "gap": False,
     }
+
+
+def targets(event: Bar) -> tuple[float, float]:
+    """Return from entry to exit in volatilities, and its logarithm; halfway between two exits that differ."""
+    leave = (event["exit_long"] + event["exit_short"]) / 2
+    return float(leave - event["entry"]) / event["unit"], math.log(leave / event["entry"])
 
 
 def average_uniqueness(t0: list[int], t1: list[int], bars: list[int]) -> list[float]:
@@ -230,3 +237,41 @@ def trend_value(closes: list[Fraction], least: int) -> float:
         if abs(value) > abs(best) * (1 + 1e-9):
             best = value
     return best
+
+
+def payoff(
+    bars: list[Bar],
+    base: list[Bar],
+    ranges: list[tuple[int, int]],
+    sigma: float,
+    max_bars: int,
+    width: float,
+    tick: float,
+    edge: float,
+    cost: float,
+) -> dict[str, float] | None:
+    """What barriers of one width pay, in ticks a trade: every event, right and wrong, weighed by its chance."""
+    outcomes: list[tuple[float, float]] = []
+    held = []
+    for t in range(len(bars)):
+        event = label(bars, base, ranges, sigma, t, max_bars, width, width, tick)
+        if isinstance(event, str):
+            continue
+        gains = [float(event["exit_long"] - event["entry"]), float(event["entry"] - event["exit_short"])]
+        outcomes += [(0.5 + edge, max(gains)), (0.5 - edge, min(gains))]
+        held.append(next(i for i in range(len(bars)) if bars[i]["close_time"] == event["label_end"]) - t)
+    if not held:
+        return None
+    gross = math.fsum(p * gain for p, gain in outcomes) / len(held)
+    variance = math.fsum(p * (gain - gross) ** 2 for p, gain in outcomes) / len(held)
+    if variance <= 1e-12 * math.fsum(p * gain**2 for p, gain in outcomes):
+        return None
+    trades = len(bars) / len({bar["session"] for bar in bars}) * 252 / statistics.fmean(held)
+    sharpe = (gross - cost) / math.sqrt(variance) * math.sqrt(trades)
+    return {
+        "width": width,
+        "gross": gross,
+        "deviation": math.sqrt(variance),
+        "held": statistics.fmean(held),
+        "sharpe": sharpe,
+    }

@@ -74,3 +74,62 @@ def walk(nodes: Any, root: int, x: Any) -> list[float]:
     while node["feature"] >= 0:
         node = nodes[node["left"] if float(x[node["feature"]]) <= node["threshold"] else node["right"]]
     return [float(share) for share in node["shares"]]
+
+
+def mean_of_models(row: list[float]) -> list[float]:
+    """The plain mean of the models' probabilities, scaled to add up to 1."""
+    mean = [sum(row[c::3]) for c in range(3)]
+    return [p / sum(mean) for p in mean]
+
+
+def side_of(row: list[float]) -> int:
+    """1 for long, -1 for short, 0 where a row of all models gives them equal probability."""
+    short, _, long = (sum(row[c::3]) for c in range(3))
+    return 0 if abs(long - short) < 1e-12 else 1 if long > short else -1
+
+
+def meta_labels(P: list[list[float]], y: list[int]) -> tuple[list[int], list[int]]:
+    """The rows with a side, and whether it is right."""
+    rows = [i for i, row in enumerate(P) if side_of(row) != 0]
+    return rows, [int(side_of(P[i]) == y[i]) for i in rows]
+
+
+def meta_input(row: list[float]) -> list[float]:
+    """Logarithms of each model's probabilities against, neutral and with the side; spread of the latter; the side."""
+    side = side_of(row)
+    models = [row[k : k + 3] for k in range(0, len(row), 3)]
+    turned = [model if side > 0 else model[::-1] for model in models]
+    with_side = [model[2] for model in turned]
+    mean = sum(with_side) / len(with_side)
+    spread = (sum((p - mean) ** 2 for p in with_side) / len(with_side)) ** 0.5
+    return [math.log(max(p, 1e-6)) for model in turned for p in model] + [spread, float(side)]
+
+
+def meta_inputs(P: list[list[float]], y: list[int]) -> tuple[list[list[float]], list[int], list[int]]:
+    """Inputs, rows and answers of the second model."""
+    rows, right = meta_labels(P, y)
+    return [meta_input(P[i]) for i in rows], rows, right
+
+
+def meta_labelled(P: list[list[float]], facts: dict[str, Any]) -> list[list[float]]:
+    """The probability of the side from these coefficients of wrong and right, the rest shared as the mean has it."""
+    found = []
+    for row in P:
+        mean, side = mean_of_models(row), side_of(row)
+        if side == 0:
+            found.append(mean)
+            continue
+        x = meta_input(row)
+        scores = {
+            code: math.exp(
+                facts["intercepts"][code]
+                + sum(b * v for b, v in zip(facts["coefficients"][code], x, strict=True))
+            )
+            for code in facts["present"]
+        }
+        m = scores.get(1, 0.0) / sum(scores.values())
+        rest = 1 - mean[side + 1]
+        found.append(
+            [m if c == side + 1 else (1 - m) * (mean[c] / rest if rest > 1e-12 else 0.5) for c in range(3)]
+        )
+    return found

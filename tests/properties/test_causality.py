@@ -156,6 +156,7 @@ def test_other_minutes_after_a_cut_change_nothing_known_at_it(
         {"label": "fixed-horizon", "barrier_volatility": "parkinson"},
         {"label": "trend-scanning"},
         {"barrier_volatility": "atr", "min_barrier_cost": 3.0},
+        {"barrier_objective": "after-cost", "assumed_edge": 0.45},
     ],
 )
 def test_nor_do_they_change_labels_of_another_kind(
@@ -202,12 +203,13 @@ def _with_fixed_width(
     return Chain(root, raw, timeframe)
 
 
-@pytest.mark.parametrize("fault", ["features", "width", "barriers", "labels"])
+@pytest.mark.parametrize("fault", ["features", "width", "payoff", "barriers", "labels"])
 def test_a_planted_leak_is_found(
     clean: Chain, tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A feature of the next bar, a width chosen on all bars, a volatility of the next bar, and one of an hour later."""
     cut = cuts(clean)[2][0]
+    how: dict[str, Any] = {}
     if fault == "features":
         whole = stage.compute_features
         monkeypatch.setattr(
@@ -220,12 +222,18 @@ def test_a_planted_leak_is_found(
         monkeypatch.setattr(
             stage, "choose_barriers", lambda *a, **k: choose(*a, **{**k, "until": int(OPENS[-1])})
         )
+    elif fault == "payoff":
+        pay = stage.choose_by_payoff
+        monkeypatch.setattr(
+            stage, "choose_by_payoff", lambda *a, **k: pay(*a, **{**k, "until": int(OPENS[-1])})
+        )
+        how, fault = {"barrier_objective": "after-cost", "assumed_edge": 0.45}, "width"
     else:
         sigma = stage.volatility
         ahead = 1 if fault == "barriers" else 12
         monkeypatch.setattr(stage, "volatility", lambda *a: np.r_[sigma(*a)[ahead:], np.full(ahead, np.nan)])
         monkeypatch.setattr(stage, "choose_barriers", lambda *_, **__: Barriers(0.8, 0.8))
-    leaky = Chain(tmp_path / "clean", RAW)
-    spoilt = Chain(tmp_path / "wild", wild(cut <= OPENS))
+    leaky = Chain(tmp_path / "clean", RAW, **how)
+    spoilt = Chain(tmp_path / "wild", wild(cut <= OPENS), **how)
     found = changes(leaky, spoilt, cut, same_bars=True, after_training=True)
     assert any(each.startswith(fault) for each in found), found

@@ -102,6 +102,20 @@ def test_the_page_on_feature_sets_runs_as_it_stands(tmp_path: Path) -> None:
     assert names["row"].shape == (76,)
 
 
+def test_the_regression_of_the_page_on_labels_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path)
+    desk.call("simulate", "--sessions", 30)
+    made = value(desk.call("pipeline", "run", "--symbols", "MES").stdout, "Dataset ID")
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "labels.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(code.replace("DATASET_ID", made), names)
+    assert len(names["scores"]) == 5
+    assert (names["scores"] < 0.2).all()
+
+
 def test_make_targets_named_in_the_readme_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`?make ([a-z-]+)", (ROOT / "README.md").read_text())) <= targets

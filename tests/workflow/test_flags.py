@@ -208,6 +208,40 @@ def test_ways_of_labelling_go_through_every_phase(bars: Desk, flags: tuple[objec
     assert found.select(names).equals(scored.select(names))
 
 
+@covers("pipeline run", "--barrier-objective", "--assumed-edge")
+def test_widths_can_be_chosen_for_what_is_left_after_costs(bars: Desk) -> None:
+    flags = ("--barrier-objective", "after-cost", "--assumed-edge")
+    plain, made, other = bars.dataset(), bars.dataset(*flags, 0.4), bars.dataset(*flags, 0.3)
+    assert made.files["labels_h5.parquet"] != plain.files["labels_h5.parquet"]
+    assert (made.parameters["barrier_objective"], made.parameters["assumed_edge"]) == ("after-cost", 0.4)
+    folder = bars.path / "data" / "datasets"
+    assert "barrier_objective" not in json.loads((folder / plain.id / "findings.json").read_text())
+    curves = []
+    for run in (made, other):
+        found = json.loads((folder / run.id / "findings.json").read_text())["barrier_objective"]["5"]
+        best = max(found["curve"], key=lambda each: each["sharpe"])
+        assert found["chosen"] == best["width"]
+        assert recipe(bars, run.id)["horizons"] == {
+            "5": {"barriers": {"down": best["width"], "up": best["width"]}, "max_bars": 5}
+        }
+        assert found["cost_per_trade"] == pytest.approx(3.74)
+        curves.append(found["curve"])
+    assert all(a["sharpe"] > b["sharpe"] for a, b in zip(*curves, strict=True) if b["sharpe"] > 0)
+    told = bars.call("runs", "reproduce", made.id, "--workers", 1).stdout
+    assert told.splitlines()[-1].endswith(": the same content")
+    again = json.loads(bars.call("runs", "explain", made.id, "--json").stdout)["chain"][0]["again"]
+    assert "--assumed-edge" in again
+    assert "no barrier width pays its costs" in bars.denied(*RUN, "--horizons", 5, *flags, 0.001)
+    for words, said in (
+        ([*flags, 0.5], "--assumed-edge 0.5 cannot be used"),
+        ([*flags, 0.1, "--k-up", 1, "--k-down", 1], "chooses what --k-up and --k-down give"),
+        ([*flags, 0.1, "--label", "fixed-horizon"], "does not apply to --label fixed-horizon"),
+        (flags[:2], "needs --assumed-edge"),
+        (["--assumed-edge", 0.1], "--assumed-edge does not apply to --barrier-objective neutral-share"),
+    ):
+        assert said in bars.denied(*RUN, *words), words
+
+
 def test_flags_of_other_ways_of_labelling_are_refused(bars: Desk) -> None:
     trend = ["--label", "trend-scanning"]
     for words, told in (
@@ -675,6 +709,9 @@ def test_flags_of_an_ensemble_with_fresh_predictions(tiny: Desk) -> None:
     assert "voting has no meta-learner" in tiny.denied(
         "train", "--model", "voting", "--horizon", 5, "--meta-learner", "logistic"
     )
+    assert "meta_labelling cannot have the meta-learner greedy" in tiny.denied(
+        "train", "--model", "meta_labelling", "--horizon", 5, "--meta-learner", "greedy"
+    )
 
 
 @covers("train", "--stacking-data", "--phase3-output")
@@ -691,7 +728,7 @@ def test_flags_of_an_ensemble_from_stored_predictions(tiny: Desk) -> None:
     finally:
         (tiny.path / "away").rename(tiny.path / "data" / "stacking" / "base")
         shutil.rmtree(tiny.path / "kept")
-    for model in ("voting", "blending"):
+    for model in ("voting", "blending", "meta_labelling"):
         assert tiny.train("--model", model, *words[2:], "base").extra["model"] == model
     for flag in (
         ["--symbol", "MES"], ["--dataset", "x"], ["--n-splits", 2], ["--purge-bars", 1], ["--embargo-bars", 1],
@@ -739,7 +776,10 @@ def test_a_config_file_stands_for_flags_and_hyperparameters(tiny: Desk, tmp_path
 @covers("train", "--list-models")
 def test_list_models_lists_what_pipeline_models_lists(tiny: Desk) -> None:
     listed = tiny.call("train", "--list-models").stdout
-    assert all(name in listed for name in (*MODELS, "stacking", "blending", "voting", "greedy", "max_depth"))
+    assert all(
+        name in listed
+        for name in (*MODELS, "stacking", "blending", "voting", "meta_labelling", "greedy", "max_depth")
+    )
     assert tiny.call("pipeline", "models").stdout == listed
 
 

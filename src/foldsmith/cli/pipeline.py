@@ -39,7 +39,7 @@ from foldsmith.config import (
     parse_words,
 )
 from foldsmith.errors import FoldsmithError, MissingError
-from foldsmith.labels.scheme import LABELS, VOLATILITIES, LabelScheme
+from foldsmith.labels.scheme import LABELS, NEUTRAL, OBJECTIVES, VOLATILITIES, LabelScheme
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.rules import RULES, parse_rules
 
@@ -115,6 +115,19 @@ def pipeline() -> None:
     default=_DEFAULTS.min_barrier_cost,
     show_default=True,
     help="Barriers are at least so many round-trip costs from the entry.",
+)
+@click.option(
+    "--barrier-objective",
+    type=click.Choice(OBJECTIVES),
+    default=NEUTRAL,
+    show_default=True,
+    help="What barrier widths are chosen for where they are not given.",
+)
+@click.option(
+    "--assumed-edge",
+    type=float,
+    metavar="E",
+    help="Hit rate above one half for which after-cost widths are best, such as 0.05.",
 )
 @click.option("--trend-min-bars", type=int, help="Shortest window of a trend scan.  [default: 5]")
 @click.option(
@@ -200,6 +213,8 @@ def settings_of(symbol: str, flags: dict[str, Any], features: tuple[str, ...]) -
         min_barrier_cost=flags["min_barrier_cost"],
         trend_min_bars=flags["trend_min_bars"],
         trend_threshold=flags["trend_threshold"],
+        barrier_objective=flags["barrier_objective"],
+        assumed_edge=flags["assumed_edge"],
     )
 
 

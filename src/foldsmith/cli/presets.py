@@ -29,7 +29,8 @@ PRESETS: dict[str, dict[str, str]] = {
 ALLOWED = (
     "timeframe", "format", "timezone", "stamp", "rules", "roll", "roll-days", "start", "end", "horizons",
     "train-ratio", "val-ratio", "test-ratio", "k-up", "k-down", "max-bars", "features", "label",
-    "barrier-volatility", "min-barrier-cost", "trend-min-bars", "trend-threshold",
+    "barrier-volatility", "min-barrier-cost", "trend-min-bars", "trend-threshold", "barrier-objective",
+    "assumed-edge",
 )  # fmt: skip
 
 

@@ -87,7 +87,10 @@ def _as_typed(value: Any, where: str) -> str:
     type=click.Path(path_type=Path, dir_okay=False),
     help="TOML file: flags by name (horizon = 20), and a table [params] of hyperparameters.",
 )
-@click.option("--model", help="A base model or an ensemble (stacking, blending, voting); see --list-models.")
+@click.option(
+    "--model",
+    help="A base model or an ensemble (stacking, blending, voting, meta_labelling); see --list-models.",
+)
 @click.option("--horizon", type=int, help="Horizon in bars.")
 @click.option(
     "--stacking-data", metavar="CV_RUN_ID", help="Train the ensemble from this CV run's predictions."
@@ -95,7 +98,7 @@ def _as_typed(value: Any, where: str) -> str:
 @click.option(
     "--phase3-output", type=click.Path(path_type=Path), help="Where CV runs lie.  [default: data/stacking]"
 )
-@click.option("--meta-learner", help="logistic or greedy.  [default: logistic]")
+@click.option("--meta-learner", help="logistic, or greedy but for meta_labelling.  [default: logistic]")
 @click.option(
     "--base-models",
     help="Base models of an ensemble without --stacking-data, by name, or all."
@@ -166,13 +169,13 @@ def _trained(
 
 def _meta_learner(ctx: click.Context, name: str, chosen: str | None) -> str | None:
     from foldsmith.ensembles.catalogue import ensemble_class
-    from foldsmith.ensembles.meta_learners import meta_learner_class
 
-    if not ensemble_class(name).needs_meta_learner:
+    ensemble = ensemble_class(name)
+    if not ensemble.needs_meta_learner:
         refuse(ctx, ["meta_learner"], f"{name} has no meta-learner")
         return None
     chosen = ENSEMBLE_META_LEARNER if chosen is None else chosen
-    meta_learner_class(chosen)
+    ensemble.learner_class(chosen)
     return chosen
 
 

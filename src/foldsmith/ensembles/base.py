@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foldsmith.dataset import CLASSES
-from foldsmith.ensembles.meta_learners import Floats, MetaLearner, meta_learner_class
+from foldsmith.ensembles.meta_learners import META_LEARNERS, Floats, MetaLearner, meta_learner_class
 from foldsmith.errors import DataError, SettingError
 from foldsmith.intervals import Rows
 from foldsmith.models.base import checked_features, checked_labels, checked_weights
@@ -35,10 +35,14 @@ class Ensemble(ABC):
 
     name: ClassVar[str]
     needs_meta_learner: ClassVar[bool]
+    learners: ClassVar[Mapping[str, type[MetaLearner]]] = META_LEARNERS
+    """The meta-learners it can have, by name."""
 
     def __init__(self, meta_learner: str | None, *, models: Sequence[str], seed: int) -> None:
         if self.needs_meta_learner and meta_learner is None:
-            raise SettingError(f"{self.name} needs a meta-learner; give --meta-learner logistic or greedy.")
+            raise SettingError(
+                f"{self.name} needs a meta-learner; give --meta-learner {' or '.join(self.learners)}."
+            )
         if not self.needs_meta_learner and meta_learner is not None:
             raise SettingError(
                 f"{self.name} has no meta-learner, so {meta_learner!r} cannot apply; "
@@ -51,7 +55,16 @@ class Ensemble(ABC):
         self.seed = int(seed)
         self._learner: MetaLearner | None = None
         if meta_learner is not None:
-            meta_learner_class(meta_learner)
+            self.learner_class(meta_learner)
+
+    @classmethod
+    def learner_class(cls, name: str) -> type[MetaLearner]:
+        """The class of a meta-learner; SettingError for one that is unknown or that this ensemble cannot have."""
+        if name in META_LEARNERS and name not in cls.learners:
+            raise SettingError(
+                f"{cls.name} cannot have the meta-learner {name}; give --meta-learner {' or '.join(cls.learners)}."
+            )
+        return meta_learner_class(name, cls.learners)
 
     @abstractmethod
     def fitting_rows(self, fold: npt.NDArray[Any]) -> Rows:
@@ -70,7 +83,7 @@ class Ensemble(ABC):
         if self.meta_learner is None:
             return self
         rows = self.fitting_rows(np.asarray(fold))
-        learner = meta_learner_class(self.meta_learner)()
+        learner = self.learner_class(self.meta_learner)()
         self._learner = learner.fit(probabilities[rows], codes[rows], weights[rows])
         return self
 
@@ -114,7 +127,7 @@ class Ensemble(ABC):
         except SettingError as error:
             raise DataError(f"{FACTS_FILE} was not saved by this version ({error}); train again.") from error
         if learner is not None:
-            ensemble._learner = meta_learner_class(learner).from_facts(facts, len(models))
+            ensemble._learner = cls.learner_class(learner).from_facts(facts, len(models))
         return ensemble
 
     def _fitted(self) -> MetaLearner:

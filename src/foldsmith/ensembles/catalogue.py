@@ -7,6 +7,7 @@ from difflib import get_close_matches
 
 from foldsmith.ensembles.base import Ensemble
 from foldsmith.ensembles.blending import Blending
+from foldsmith.ensembles.meta_labelling import MetaLabelling
 from foldsmith.ensembles.stacking import Stacking
 from foldsmith.ensembles.voting import Voting
 from foldsmith.errors import SettingError
@@ -15,6 +16,7 @@ ENSEMBLES: dict[str, type[Ensemble]] = {
     "stacking": Stacking,
     "blending": Blending,
     "voting": Voting,
+    "meta_labelling": MetaLabelling,
 }
 
 

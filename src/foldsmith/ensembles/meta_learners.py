@@ -65,12 +65,12 @@ class LogisticMetaLearner(MetaLearner):
 
     def fit(self, P: npt.NDArray[Any], codes: Codes, weight: Floats) -> Self:
         """Newton's method; see `foldsmith.models.multinomial`."""
-        self._regression = fit_multinomial(_logs(P), codes, weight, l2=self.L2)
+        self._regression = fit_multinomial(logs(P), codes, weight, l2=self.L2)
         return self
 
     def predict_proba(self, P: npt.NDArray[Any]) -> Floats:
         """float64 (n, 3), rows adding up to 1; exactly 0 for a class that was never seen."""
-        return self._regression.predict_proba(_logs(P))
+        return self._regression.predict_proba(logs(P))
 
     def as_facts(self) -> dict[str, Any]:
         """Coefficients (3, 3 m), intercepts (3,) and the classes seen."""
@@ -146,13 +146,15 @@ META_LEARNERS: dict[str, type[MetaLearner]] = {
 }
 
 
-def meta_learner_class(name: str) -> type[MetaLearner]:
-    """The class of a name; SettingError for an unknown one."""
-    if name not in META_LEARNERS:
-        near = get_close_matches(name, META_LEARNERS, n=1)
+def meta_learner_class(
+    name: str, known: Mapping[str, type[MetaLearner]] = META_LEARNERS
+) -> type[MetaLearner]:
+    """The class of a name, of those that an ensemble takes; SettingError for another one."""
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise SettingError(f"unknown meta-learner {name!r}; there are {', '.join(META_LEARNERS)}.{hint}")
-    return META_LEARNERS[name]
+        raise SettingError(f"unknown meta-learner {name!r}; there are {', '.join(known)}.{hint}")
+    return known[name]
 
 
 def weighted_mean(P: npt.NDArray[Any], weights: Floats) -> Floats:
@@ -163,7 +165,8 @@ def weighted_mean(P: npt.NDArray[Any], weights: Floats) -> Floats:
     return np.asarray(total / total.sum(axis=1, keepdims=True))
 
 
-def _logs(P: npt.NDArray[Any]) -> Floats:
+def logs(P: npt.NDArray[Any]) -> Floats:
+    """Logarithms of probabilities, none of them taken as less than `FLOOR`."""
     return np.asarray(np.log(np.maximum(P, FLOOR, dtype=np.float64)))
 
 

@@ -16,6 +16,19 @@ LABELS = (TRIPLE_BARRIER, FIXED_HORIZON, TREND_SCANNING)
 VOLATILITIES = ("close", "atr", "parkinson")
 """What can scale barriers; the equations are in `triple_barrier.volatility` and `range_volatility`."""
 
+NEUTRAL, AFTER_COST = "neutral-share", "after-cost"
+OBJECTIVES = (NEUTRAL, AFTER_COST)
+"""What barrier widths are chosen for, where they are not given: `barrier_tuning` and `barrier_payoff`."""
+
+
+def check_edge(edge: float) -> None:
+    """SettingError unless 0 < edge < 1/2: at 0 nothing pays, and at 1/2 every trade is right."""
+    if not 0 < edge < 0.5:
+        raise SettingError(
+            f"--assumed-edge {edge:g} cannot be used; give the hit rate above one half that you assume, above 0 and "
+            "below 0.5 (0.05 is right 55 times of 100)."
+        )
+
 
 @dataclass(frozen=True)
 class LabelScheme:

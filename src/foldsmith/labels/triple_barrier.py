@@ -16,6 +16,7 @@ import polars as pl
 from foldsmith.contracts import UTC_MICROSECONDS
 from foldsmith.errors import DataError, SettingError
 from foldsmith.intervals import Instants
+from foldsmith.labels.targets import with_targets
 
 Floats = npt.NDArray[np.float64]
 
@@ -23,7 +24,7 @@ FLAT = 1e-12
 """A volatility up to this is rounding of prices that do not move, and is called 0."""
 _MOST_TICKS = 2.0**30
 _CHUNK = 8192
-_COLUMNS: dict[str, type[np.generic]] = {
+COLUMNS: dict[str, type[np.generic]] = {
     "datetime": np.int64,
     "label_end": np.int64,
     "y": np.int8,
@@ -35,6 +36,7 @@ _COLUMNS: dict[str, type[np.generic]] = {
     "exit_short": np.float64,
     "ambiguous": np.bool_,
 }
+"""Columns of labels as the walk fills them, in their contract's order."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ def triple_barrier(
     rounded away from the entry to the tick grid, at least `least_ticks` from it. y is 1 if a high reaches the upper
     barrier first, -1 if a low reaches the lower one first, and 0 if neither is reached. A bar that opens at or beyond
     a barrier reaches that one first and fills at the open. In a bar that reaches both otherwise, its base bars decide
-    by the same rules; a base bar that reaches both is ambiguous: y = 0, and either side leaves at its stop.
+    by the same rules; a base bar that reaches both is ambiguous: y = 0, and either side leaves at its stop. Targets of
+    a regression are those of `with_targets`.
 
     Parameters
     ----------
@@ -152,8 +155,9 @@ def triple_barrier(
     """
     table = PathTable.of(bars, base, ranges, sigma, tick_size)
     columns, counts = table.labels(horizon, max_bars, barriers, least_ticks)
-    frame = pl.DataFrame(dict(zip(_COLUMNS, columns, strict=True)))
-    return frame.with_columns(pl.col("datetime", "label_end").cast(UTC_MICROSECONDS)), counts
+    frame = pl.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+    frame = frame.with_columns(pl.col("datetime", "label_end").cast(UTC_MICROSECONDS))
+    return with_targets(frame, table.sigma, max_bars), counts
 
 
 @dataclass(frozen=True)
@@ -239,7 +243,7 @@ class PathTable:
         fate = kernel.fates(self.sigma, self.block, max_bars)
         tally = np.zeros(7, dtype=np.int64)
         rows = 0 if only_count else int(np.count_nonzero(fate == kernel.KEPT))
-        columns = tuple(np.empty(rows + 1, dtype=dtype) for dtype in _COLUMNS.values())
+        columns = tuple(np.empty(rows + 1, dtype=dtype) for dtype in COLUMNS.values())
         root = float(np.sqrt(max_bars))
         kernel.walk(
             self.ticks,

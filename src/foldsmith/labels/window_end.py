@@ -12,6 +12,7 @@ import polars as pl
 from foldsmith.contracts import UTC_MICROSECONDS
 from foldsmith.errors import DataError, SettingError
 from foldsmith.intervals import Rows
+from foldsmith.labels.targets import with_targets
 from foldsmith.labels.triple_barrier import Barriers, Floats, LabelCounts, grid
 
 
@@ -19,7 +20,8 @@ from foldsmith.labels.triple_barrier import Barriers, Floats, LabelCounts, grid
 class Windows:
     """Bars whose whole window can be seen, and the levels around their entries.
 
-    rows : bar t of each; upper, lower : whole ticks; close : of every bar, in ticks; fate : why each other bar of the
+    rows : bar t of each; upper, lower : whole ticks; close : of every bar, in ticks; sigma : volatility of
+    every bar; fate : why each other bar of the
     table is dropped (`barrier_kernel`).
     """
 
@@ -28,6 +30,7 @@ class Windows:
     upper: Floats
     lower: Floats
     close: Floats
+    sigma: Floats
     fate: npt.NDArray[np.uint8]
     max_bars: int
     tick_size: float
@@ -63,7 +66,7 @@ class Windows:
         lower = np.floor(entry - np.maximum(barriers.down * unit, least_ticks) + kernel.SLACK)
         room = lower >= 1
         fate[rows[~room]] = kernel.NO_ROOM
-        return cls(bars, rows[room], upper[room], lower[room], close, fate, max_bars, tick_size)
+        return cls(bars, rows[room], upper[room], lower[room], close, sigma, fate, max_bars, tick_size)
 
     def labels(self, horizon: int, y: npt.NDArray[np.int8]) -> tuple[pl.DataFrame, LabelCounts]:
         """`contracts.LABELS` of these labels, left at the close of the window's last bar, and the counts."""
@@ -85,7 +88,7 @@ class Windows:
             },
             schema_overrides={"datetime": UTC_MICROSECONDS, "label_end": UTC_MICROSECONDS},
         )
-        return frame, self.counts(horizon, y)
+        return with_targets(frame, self.sigma, self.max_bars), self.counts(horizon, y)
 
     def counts(self, horizon: int, y: npt.NDArray[np.int8]) -> LabelCounts:
         """What became of every bar, these being the labels."""

@@ -18,6 +18,7 @@ from foldsmith.features import compute as compute_features
 from foldsmith.features.fitted import FITTED, inputs_of
 from foldsmith.features.own import Loaded
 from foldsmith.features.summary import summarise
+from foldsmith.labels.barrier_payoff import Choice, Costs, choose_by_payoff
 from foldsmith.labels.barrier_tuning import choose_barriers
 from foldsmith.labels.range_volatility import range_volatility
 from foldsmith.labels.scheme import FIXED_HORIZON, TREND_SCANNING, TRIPLE_BARRIER, LabelScheme
@@ -143,7 +144,7 @@ def prepare(
         if any(name in FITTED for name in names):
             say(f"  and {sum(name in FITTED for name in names)} more are fitted inside each fold, from these")
         cuts = cut_instants(market.closes, settings.ratios)
-        made, label_counts = _write_labels(run.path, market, settings, instrument, cuts, say)
+        made, label_counts, choices = _write_labels(run.path, market, settings, instrument, cuts, say)
         recipe = _recipe(settings, instrument, timeframe, raw, cuts, made, names, own)
         recipe.write(run.path / "recipe.json")
         write_json(
@@ -152,13 +153,14 @@ def prepare(
                 **market.findings,
                 "features": _training_findings(market, features, cuts[0]),
                 "labels": label_counts,
+                **({"barrier_objective": choices} if choices else {}),
                 "assumptions": list(raw.assumptions),
             },
         )
         parent = raw_parent(path)
         if file_state(path) != before:
             raise DataError(f"{path} was changed while it was read; run again when it is whole.")
-        _record_labels(run, parent.content, recipe)
+        _record_labels(run, parent.content, recipe, settings)
         return run.publish(
             parameters=parameters(settings),
             parents=[parent],
@@ -180,10 +182,12 @@ def _training_findings(market: MarketBars, features: pl.DataFrame, until: int) -
     return summarise(training.to_numpy().astype(np.float32), training.columns)
 
 
-def _record_labels(run: Building, raw: str, recipe: Recipe) -> None:
+def _record_labels(run: Building, raw: str, recipe: Recipe, settings: PrepareSettings) -> None:
     """A way to label these raw bars is a thing tried on them, whatever is made of it later."""
     recorder = run.recorder(raw)
     said = {} if recipe.labelling == DEFAULT_LABELLING else {"labelling": asdict(recipe.labelling)}
+    if settings.assumed_edge is not None:
+        said["barrier_objective"] = {settings.barrier_objective: settings.assumed_edge}
     for horizon, labels in recipe.horizons.items():
         tried = {"timeframe": recipe.timeframe, "features": len(recipe.features), **labels.as_dict(), **said}
         recorder.record(LABELLING, horizon, "dataset", [Trial(0, tried, None, COMPLETE)])
@@ -196,15 +200,21 @@ def _write_labels(
     instrument: Instrument,
     cuts: tuple[int, int],
     say: Say,
-) -> tuple[dict[int, HorizonRecipe], dict[str, Any]]:
-    """Labels of each horizon, with barrier widths from the flags or chosen on rows that end in the training segment."""
+) -> tuple[dict[int, HorizonRecipe], dict[str, Any], dict[str, Any]]:
+    """Labels of each horizon, with barrier widths from the flags or chosen on rows that end in the training segment.
+
+    Returns how they were made, what became of every bar, and what an objective found, each by horizon.
+    """
     scheme = settings.scheme
     sigma = label_volatility(market.bars, VOLATILITY_WINDOW, scheme)
     made: dict[int, HorizonRecipe] = {}
     counts: dict[str, Any] = {}
+    choices: dict[str, Any] = {}
     for horizon in settings.horizons:
         max_bars = settings.vertical_barrier(horizon)
-        made[horizon] = _widths(market, sigma, horizon, settings, instrument, cuts[0])
+        made[horizon], choice = _widths(market, sigma, horizon, settings, instrument, cuts[0])
+        if choice is not None:
+            choices[str(horizon)] = choice.as_dict()
         labels, counts[str(horizon)] = label_bars(market, sigma, horizon, made[horizon], instrument, scheme)
         if labels.is_empty():
             raise DataError(
@@ -218,7 +228,7 @@ def _write_labels(
             f"labelled horizon {horizon}: {labels.height:,} events, short/neutral/long {shares}, "
             f"{_told(made[horizon])}"
         )
-    return made, counts
+    return made, counts, choices
 
 
 def _widths(
@@ -228,33 +238,39 @@ def _widths(
     settings: PrepareSettings,
     instrument: Instrument,
     until: int,
-) -> HorizonRecipe:
-    """What tells a move from none: given, or chosen on rows that end by the instant `until`."""
+) -> tuple[HorizonRecipe, Choice | None]:
+    """What tells a move from none: given, or chosen on rows that end by the instant `until`; and how it was chosen."""
     max_bars, scheme = settings.vertical_barrier(horizon), settings.scheme
     aim: dict[str, Any] = {
         "horizon": horizon,
         "max_bars": max_bars,
         "until": until,
-        "neutral_share": NEUTRAL_SHARE,
-        "tick_size": instrument.tick_size,
     }
+    share: dict[str, Any] = {"neutral_share": NEUTRAL_SHARE, "tick_size": instrument.tick_size}
     if scheme.name == TREND_SCANNING:
         threshold = settings.trend_threshold
         if threshold is None:
-            threshold = choose_threshold(market.bars, sigma, min_bars=scheme.trend_min_bars, **aim)
-        return HorizonRecipe(max_bars, LEVELS, threshold)
+            threshold = choose_threshold(market.bars, sigma, min_bars=scheme.trend_min_bars, **(aim | share))
+        return HorizonRecipe(max_bars, LEVELS, threshold), None
     if settings.k_up is not None and settings.k_down is not None:
-        return HorizonRecipe(max_bars, Barriers(settings.k_up, settings.k_down))
-    barriers = choose_barriers(
-        market.bars,
-        market.base,
-        (market.first, market.stop),
-        sigma,
-        least_ticks=_least_ticks(scheme, instrument),
-        at_end=scheme.name == FIXED_HORIZON,
-        **aim,
+        return HorizonRecipe(max_bars, Barriers(settings.k_up, settings.k_down)), None
+    paths = market.bars, market.base, (market.first, market.stop), sigma
+    aim["least_ticks"] = _least_ticks(scheme, instrument)
+    if settings.assumed_edge is not None:
+        choice = choose_by_payoff(*paths, edge=settings.assumed_edge, costs=_costs(instrument), **aim)
+        return HorizonRecipe(max_bars, choice.barriers), choice
+    barriers = choose_barriers(*paths, at_end=scheme.name == FIXED_HORIZON, **(aim | share))
+    return HorizonRecipe(max_bars, barriers), None
+
+
+def _costs(instrument: Instrument) -> Costs:
+    return Costs(
+        instrument.tick_size,
+        instrument.tick_value,
+        instrument.commission,
+        instrument.slippage_ticks,
+        instrument.currency,
     )
-    return HorizonRecipe(max_bars, barriers)
 
 
 def _told(made: HorizonRecipe) -> str:
