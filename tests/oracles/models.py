@@ -74,3 +74,25 @@ def walk(nodes: Any, root: int, x: Any) -> list[float]:
     while node["feature"] >= 0:
         node = nodes[node["left"] if float(x[node["feature"]]) <= node["threshold"] else node["right"]]
     return [float(share) for share in node["shares"]]
+
+
+def hinge_loss(Z: Any, targets: Any, share: Any, l2: float, theta: Any) -> float:
+    """Weighted squared hinge loss of one class, plus half the penalty; theta's last number is the intercept."""
+    loss = 0.0
+    for z, t, w in zip(Z, targets, share, strict=True):
+        score = sum(float(b) * float(v) for b, v in zip(theta, z, strict=True))
+        loss += float(w) * max(0.0, 1 - float(t) * score) ** 2
+    return loss + l2 / 2 * sum(float(b) ** 2 for b in theta[:-1])
+
+
+def network(arrays: Any, x: Any) -> list[float]:
+    """The scores of a network for one row, unit by unit."""
+    values = [float(v) for v in x]
+    for at in range(0, len(arrays), 2):
+        weights, biases = arrays[at], arrays[at + 1]
+        sums = [
+            float(biases[j]) + sum(v * float(weights[i][j]) for i, v in enumerate(values))
+            for j in range(len(biases))
+        ]
+        values = sums if at + 2 == len(arrays) else [max(0.0, s) for s in sums]
+    return values

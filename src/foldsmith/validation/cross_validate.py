@@ -167,7 +167,7 @@ def refit(
     """Fit on every row, stopping nowhere early: boosters take the median of `iterations` (rounded down)."""
     rows = weighted_rows(data, weighting)
     known = [iteration for iteration in iterations if iteration is not None]
-    fixed = {**params, "n_estimators": max(1, int(median(known)))} if known else params
+    fixed = {**params, model_class(model).rounds: max(1, int(median(known)))} if known else params
     return make(model, seed=seed, threads=threads, **fixed).fit(rows.X, rows.y, rows.weight)
 
 
