@@ -96,3 +96,19 @@ def network(arrays: Any, x: Any) -> list[float]:
         ]
         values = sums if at + 2 == len(arrays) else [max(0.0, s) for s in sums]
     return values
+
+
+def windows(values: Any, block: Any, bar: Any, length: int) -> tuple[list[Any], list[bool]]:
+    """One window after another: the bars up to each bar, if all are there, of one block and finite."""
+    found, whole = [], []
+    for last in bar:
+        rows = range(int(last) - length + 1, int(last) + 1)
+        good = rows[0] >= 0
+        if good:
+            # Blocks are runs: the same number further back is another block.
+            good = all(block[r] == block[last] for r in rows)
+            good = good and all(math.isfinite(v) for r in rows for v in values[r])
+        whole.append(bool(good))
+        if good:
+            found.append([[float(v) for v in values[r]] for r in rows])
+    return found, whole

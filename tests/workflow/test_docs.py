@@ -11,6 +11,9 @@ import polars as pl
 import pytest
 from tests.workflow.conftest import ROOT, Desk, value
 
+from foldsmith.models.catalogue import FAMILIES, MODELS
+from foldsmith.models.sequence import SEQUENCES
+
 pytestmark = pytest.mark.xdist_group("docs")
 
 NAMES = {"./pipeline": "pipeline", "scripts/run_cv.py": "cv", "scripts/train_model.py": "train",
@@ -98,6 +101,19 @@ def test_the_page_on_feature_sets_runs_as_it_stands(tmp_path: Path) -> None:
     names: dict[str, Any] = {"bar": bars.row(0, named=True)}
     exec(live, names)
     assert names["row"].shape == (76,)
+
+
+def test_the_commands_of_the_page_on_models_run_as_they_stand(tiny: Desk) -> None:
+    shown = commands("docs/models.md")
+    assert [words[0] for words in shown] == ["cv", "cv"]
+    for words in shown:
+        tiny.call(*words)
+
+
+def test_the_page_on_models_names_them_all() -> None:
+    text = (ROOT / "docs" / "models.md").read_text()
+    for name in (*MODELS, *FAMILIES, *SEQUENCES):
+        assert f"`{name}`" in text, name
 
 
 def test_make_targets_named_in_the_readme_exist() -> None:
