@@ -15,7 +15,18 @@ QUICK: dict[str, dict[str, Any]] = {
     "random_forest": {"n_estimators": 12, "min_samples_leaf": 10, "max_samples": 0.5, "max_features": 0.6},
     "logistic": {},
     "catboost": {"n_estimators": 12, "learning_rate": 0.2, "max_depth": 3},
-}
+    "extra_trees": {"n_estimators": 12, "min_samples_leaf": 5, "max_samples": 1.0, "max_features": 1.0},
+    "hist_gradient_boosting": {
+        "n_estimators": 12, "learning_rate": 0.2, "min_samples_leaf": 10, "num_leaves": 7, "reg_lambda": 1.0,
+    },
+    "ridge": {},
+    "svm": {"frequencies": 24},
+    "mlp": {"n_epochs": 12, "learning_rate": 0.01, "width": 12, "decay": 0.01},
+    "class_prior": {},
+    "momentum": {},
+}  # fmt: skip
+MANY: dict[str, dict[str, Any]] = {"mlp": {"n_epochs": 300, "learning_rate": 0.02}}
+"""More rounds than early stopping lets a model take, where it is not 300 trees of a high rate."""
 
 
 def planted(n: int = 500, p: int = 4, seed: int = 0) -> tuple[Any, Any, Any]:
@@ -30,3 +41,8 @@ def planted(n: int = 500, p: int = 4, seed: int = 0) -> tuple[Any, Any, Any]:
 def quick(name: str, *, seed: int = 3, threads: int = 1, **params: Any) -> Classifier:
     """A model that fits in a blink."""
     return make(name, seed=seed, threads=threads, **{**QUICK[name], **params})
+
+
+def many(name: str) -> dict[str, Any]:
+    """Settings under which early stopping has something to do."""
+    return MANY.get(name, {"n_estimators": 300, "learning_rate": 0.3})

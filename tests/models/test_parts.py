@@ -9,9 +9,9 @@ from tests.models.rows import planted, quick
 from tests.oracles import models as oracle
 
 from foldsmith.errors import DataError, IntegrityError
+from foldsmith.models.forest import Forest
 from foldsmith.models.parameters import Parameter, searched
 from foldsmith.models.preprocessing import LIMIT, Standardiser
-from foldsmith.models.random_forest import Forest
 from foldsmith.models.stored import fact, numbers, pack, unpack
 
 

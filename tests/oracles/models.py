@@ -133,3 +133,41 @@ def meta_labelled(P: list[list[float]], facts: dict[str, Any]) -> list[list[floa
             [m if c == side + 1 else (1 - m) * (mean[c] / rest if rest > 1e-12 else 0.5) for c in range(3)]
         )
     return found
+
+
+def hinge_loss(Z: Any, targets: Any, share: Any, l2: float, theta: Any) -> float:
+    """Weighted squared hinge loss of one class, plus half the penalty; theta's last number is the intercept."""
+    loss = 0.0
+    for z, t, w in zip(Z, targets, share, strict=True):
+        score = sum(float(b) * float(v) for b, v in zip(theta, z, strict=True))
+        loss += float(w) * max(0.0, 1 - float(t) * score) ** 2
+    return loss + l2 / 2 * sum(float(b) ** 2 for b in theta[:-1])
+
+
+def network(arrays: Any, x: Any) -> list[float]:
+    """The scores of a network for one row, unit by unit."""
+    values = [float(v) for v in x]
+    for at in range(0, len(arrays), 2):
+        weights, biases = arrays[at], arrays[at + 1]
+        sums = [
+            float(biases[j]) + sum(v * float(weights[i][j]) for i, v in enumerate(values))
+            for j in range(len(biases))
+        ]
+        values = sums if at + 2 == len(arrays) else [max(0.0, s) for s in sums]
+    return values
+
+
+def windows(values: Any, block: Any, bar: Any, length: int) -> tuple[list[Any], list[bool]]:
+    """One window after another: the bars up to each bar, if all are there, of one block and finite."""
+    found, whole = [], []
+    for last in bar:
+        rows = range(int(last) - length + 1, int(last) + 1)
+        good = rows[0] >= 0
+        if good:
+            # Blocks are runs: the same number further back is another block.
+            good = all(block[r] == block[last] for r in rows)
+            good = good and all(math.isfinite(v) for r in rows for v in values[r])
+        whole.append(bool(good))
+        if good:
+            found.append([[float(v) for v in values[r]] for r in rows])
+    return found, whole

@@ -18,6 +18,7 @@ from foldsmith.dataset import Dataset
 from foldsmith.market.instruments import instrument
 from foldsmith.market.simulate import Simulation
 from foldsmith.runs.store import Workspace
+from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.out_of_fold import _folds, run_folds
 from foldsmith.stages.simulated import write_market
@@ -65,7 +66,7 @@ def crossed(
         patch.setattr(FoldFeatures, "fit", classmethod(noted))
         made = run_folds(
             {HORIZON: table}, MODELS, SETTINGS, UnitStore(folder),
-            workers=1, say=quiet, recorder=recorder(folder),
+            executor=Executor(), say=quiet, recorder=recorder(folder),
         )[HORIZON]  # fmt: skip
     names = [f"{model} {fold}" for model in MODELS for fold in range(3)] + [
         f"{each} refit" for each in MODELS

@@ -11,6 +11,9 @@ import polars as pl
 import pytest
 from tests.workflow.conftest import ROOT, Desk, value
 
+from foldsmith.models.catalogue import FAMILIES, MODELS
+from foldsmith.models.sequence import SEQUENCES
+
 pytestmark = pytest.mark.xdist_group("docs")
 
 NAMES = {"./pipeline": "pipeline", "scripts/run_cv.py": "cv", "scripts/train_model.py": "train",
@@ -114,6 +117,19 @@ def test_the_regression_of_the_page_on_labels_runs_as_it_stands(
     exec(code.replace("DATASET_ID", made), names)
     assert len(names["scores"]) == 5
     assert (names["scores"] < 0.2).all()
+
+
+def test_the_commands_of_the_page_on_models_run_as_they_stand(tiny: Desk) -> None:
+    shown = commands("docs/models.md")
+    assert [words[0] for words in shown] == ["cv", "cv"]
+    for words in shown:
+        tiny.call(*words)
+
+
+def test_the_page_on_models_names_them_all() -> None:
+    text = (ROOT / "docs" / "models.md").read_text()
+    for name in (*MODELS, *FAMILIES, *SEQUENCES):
+        assert f"`{name}`" in text, name
 
 
 def test_make_targets_named_in_the_readme_exist() -> None:

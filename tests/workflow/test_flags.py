@@ -19,7 +19,7 @@ from tests.workflow.conftest import Desk, value
 
 from foldsmith.cli.main import main
 from foldsmith.labels.scheme import WEIGHTS, LabelScheme
-from foldsmith.models.catalogue import MODELS, installed
+from foldsmith.models.catalogue import FAMILIES, MODELS, resolve
 from foldsmith.runs.manifest import read
 
 Test = TypeVar("Test", bound=Callable[..., None])
@@ -421,8 +421,35 @@ def test_models_and_horizons_are_named_or_all(tiny: Desk) -> None:
     made = tiny.cv("--models", "lightgbm,logistic", horizons="all")
     assert made.extra["models"] == ["lightgbm", "logistic"]
     assert made.extra["horizons"] == [5, 10]
+    every = resolve(["all"])
+    assert not set(every) & set(FAMILIES["baselines"])
     shown = tiny.call("cv", "--models", "all", "--horizons", 5, "--n-splits", 2, "--dry-run").stdout
-    assert f"fits: {3 * len(installed())} ({len(installed())} models" in shown
+    assert f"fits: {3 * len(every)} ({len(every)} models" in shown
+
+
+@covers("cv", "--models", "--list-models")
+def test_families_stand_for_their_models(tiny: Desk) -> None:
+    made = tiny.cv("--models", "baselines,linear,ridge")
+    assert made.extra["models"] == ["class_prior", "momentum", "logistic", "ridge"]
+    # A baseline that is made for one feature sees that one.
+    described = json.loads(
+        (tiny.path / "data/stacking" / made.id / "models/momentum_h5/model.json").read_text()
+    )
+    assert described["features"] == ["return_12"]
+    assert "named twice" in tiny.denied("cv", "--models", "linear,linear")
+    assert "Did you mean trees" in tiny.denied("cv", "--models", "treees")
+    listed = tiny.call("cv", "--list-models").stdout
+    assert listed == tiny.call("train", "--list-models").stdout
+    assert all(f" {family} " in listed for family in FAMILIES)
+    assert "does not apply" in tiny.denied("cv", "--list-models", "--n-splits", 3)
+
+
+@covers("train", "--model")
+@pytest.mark.parametrize("model", ["mlp", "momentum"])
+def test_models_of_other_kinds_are_trained_evaluated_and_predict(tiny: Desk, model: str) -> None:
+    made = tiny.train("--model", model, "--horizon", 5)
+    assert made.extra["model"] == model
+    tiny.call("evaluate", "--run-id", made.id, "--split", "validation")
 
 
 VALIDATION = {

@@ -25,7 +25,7 @@ from foldsmith.cli.validation_options import (
     validation_options,
     validation_settings,
 )
-from foldsmith.config import DEFAULT_MODELS, CrossValidateSettings, parse_horizons, parse_list
+from foldsmith.config import DEFAULT_MODELS, CrossValidateSettings, parse_horizons, parse_words
 from foldsmith.errors import SettingError, UnfinishedError
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.option(
-    "--models", default=",".join(DEFAULT_MODELS), show_default=True, help="Base models by name, or all."
+    "--models",
+    default=",".join(DEFAULT_MODELS),
+    show_default=True,
+    help="Base models or families by name (see --list-models), or all but the baselines.",
 )
 @click.option("--horizons", default="all", show_default=True, help="Horizons in bars, such as 5,20, or all.")
 @validation_options
@@ -48,10 +51,19 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Only say how many fits, how much memory and time.")
 @click.option("--list-cv-runs", is_flag=True, help="List CV runs (of --symbol, in --output-dir), and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print that list as JSON.")
+@click.option("--list-models", is_flag=True, help="List models with family and search space, and stop.")
 @workspace_option
 @click.pass_context
 def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **flags: Any) -> None:
     """Phase 3: cross-validate models, store out-of-fold predictions and refitted base models."""
+    if flags["list_models"]:
+        from foldsmith.cli.listing import model_lines
+
+        others = [str(p.name) for p in ctx.command.params if p.name not in ("list_models", "workspace_dir")]
+        refuse(ctx, others, "--list-models only lists")
+        for line in model_lines():
+            say(line)
+        return
     workspace = open_workspace(workspace_dir)
     folder = workspace.stacking if output_dir is None else output_dir
     if flags["list_cv_runs"]:
@@ -110,13 +122,11 @@ def _list(ctx: click.Context, workspace: Workspace, folder: Path, flags: dict[st
 def _fresh(
     ctx: click.Context, workspace: Workspace, flags: dict[str, Any]
 ) -> tuple[Run, CrossValidateSettings]:
-    from foldsmith.models.catalogue import MODELS, installed, model_class
+    from foldsmith.models.catalogue import resolve
     from foldsmith.runs.store import horizons_of
 
     validation = validation_settings(ctx)
-    models = parse_list(flags["models"], list(MODELS), "model", every=installed())
-    for name in models:
-        model_class(name)  # an extra that is missing is told now, not after hours
+    models = resolve(parse_words(flags["models"]))  # an extra that is missing is told now, not after hours
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     horizons = parse_horizons(flags["horizons"], horizons_of(dataset))
     features = features_by_model(workspace, dataset, flags["features"], models)

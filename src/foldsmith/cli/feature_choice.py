@@ -18,16 +18,23 @@ def features_by_model(
 ) -> dict[str, tuple[str, ...]]:
     """What each model sees, in the dataset's order, of those that do not see all of it.
 
+    A model that is made for certain features (`sees`) has them unless the text says what it sees.
+
     text : sets for all models, `core,wavelet`, or by model, `xgboost=core+wavelet,logistic=price`; a model that is not
     named sees all. SettingError for what is neither, and for a feature that the dataset lacks.
     """
-    if text is None:
+    from foldsmith.models.catalogue import model_class
+
+    given = {} if text is None else _words(text, models)
+    own = {name: list(model_class(name).sees) for name in models if name not in given}
+    chosen_words = given | {name: words for name, words in own.items() if words}
+    if not chosen_words:
         return {}
     from foldsmith.stages.horizon import load_recipe
 
     recipe = load_recipe(dataset)
     found = {}
-    for model, words in _words(text, models).items():
+    for model, words in chosen_words.items():
         names = _names(workspace, dataset, recipe, words)
         # To ask for all there is changes nothing, and leaves no trace.
         if names != recipe.names:

@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foldsmith.models.parameters import Parameter
 
 
 def model_lines() -> Iterator[str]:
-    """Base models with their hyperparameters, ensembles, meta-learners."""
+    """Base models by family, with what tuning searches; ensembles; meta-learners."""
     from foldsmith.ensembles.catalogue import ENSEMBLES
     from foldsmith.ensembles.meta_learners import META_LEARNERS
-    from foldsmith.models.catalogue import MODELS, installed
+    from foldsmith.models.catalogue import EVERY, FAMILIES, MODELS, YARDSTICKS
 
-    yield "base models:"
-    for name, model in MODELS.items():
-        missing = "" if name in installed() else f'  (not installed: pip install "foldsmith[{model.extra}]")'
-        yield f"  {name:<14} {first_line(model.__doc__)}{missing}"
-        yield "                 " + ", ".join(
-            f"{key}={entry.default}" for key, entry in model.parameters.items()
-        )
+    yield f"base models, by family; --models takes names, families, and {EVERY} (every family but {YARDSTICKS}):"
+    yield f"  {'model':<23} {'family':<10} {'stops early':<12} {'needs':<26} hyperparameters [searched from, to]"
+    for family, names in FAMILIES.items():
+        for name in names:
+            model = MODELS[name]
+            stops = "yes" if model.early_stopping else "no"
+            table = ", ".join(_parameter(key, entry) for key, entry in model.parameters.items())
+            yield f"  {name:<23} {family:<10} {stops:<12} {_needs(name):<26} {table or 'none'}"
+            yield f"  {'':<23} {first_line(model.__doc__)}"
     yield "ensembles:"
     for name, ensemble in ENSEMBLES.items():
         yield f"  {name:<14} {first_line(ensemble.__doc__)}"
     yield "meta-learners:"
     for name, learner in META_LEARNERS.items():
         yield f"  {name:<14} {first_line(learner.__doc__)}"
+
+
+def _parameter(key: str, entry: Parameter) -> str:
+    if entry.search is None:
+        return f"{key}={entry.default:g}"
+    low, high = entry.search
+    return f"{key}={entry.default:g} [{low:g}, {high:g}{' log' if entry.log else ''}]"
+
+
+def _needs(name: str) -> str:
+    from foldsmith.models.catalogue import MODELS, installed
+
+    extra = MODELS[name].extra
+    if extra is None:
+        return MODELS[name].library or "nothing more"
+    return f"foldsmith[{extra}]" if name in installed() else f"foldsmith[{extra}], not installed"
 
 
 def score_line(what: str, scores: dict[str, Any]) -> str:

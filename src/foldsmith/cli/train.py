@@ -31,7 +31,7 @@ from foldsmith.config import (
     ENSEMBLE_META_LEARNER,
     CrossValidateSettings,
     parse_horizons,
-    parse_list,
+    parse_words,
 )
 from foldsmith.errors import SettingError
 from foldsmith.toml import parse_toml
@@ -101,7 +101,7 @@ def _as_typed(value: Any, where: str) -> str:
 @click.option("--meta-learner", help="logistic, or greedy but for meta_labelling.  [default: logistic]")
 @click.option(
     "--base-models",
-    help="Base models of an ensemble without --stacking-data, by name, or all."
+    help="Base models or families of an ensemble without --stacking-data, by name, or all but the baselines."
     f"  [default: {','.join(DEFAULT_MODELS)}]",
 )
 @validation_options
@@ -231,16 +231,14 @@ def _ensemble_from_fresh(
     folder: Path,
     flags: dict[str, Any],
 ) -> Run:
-    from foldsmith.models.catalogue import MODELS, installed, model_class
+    from foldsmith.models.catalogue import resolve
     from foldsmith.runs.store import horizons_of
     from foldsmith.stages.train import train_fresh
 
     refuse(ctx, ["phase3_output"], "it says where --stacking-data is looked for, which is not given")
     settings = validation_settings(ctx)
     listed = flags["base_models"] if given(ctx, "base_models") else ",".join(DEFAULT_MODELS)
-    models = parse_list(listed, list(MODELS), "model", every=installed())
-    for model in models:
-        model_class(model)
+    models = resolve(parse_words(listed))
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     horizons = parse_horizons(str(horizon), horizons_of(dataset))
     features = features_by_model(workspace, dataset, flags["features"], models)

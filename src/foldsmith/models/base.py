@@ -61,8 +61,12 @@ class Classifier(ABC):
 
     Attributes
     ----------
-    best_iteration_ : number of boosting rounds that early stopping kept (usable as n_estimators of a refit),
+    best_iteration_ : number of boosting rounds that early stopping kept (usable as `rounds` of a refit),
         None where nothing was stopped early.
+
+    A class says what it is by its attributes: `parameters`, its hyperparameters; `early_stopping`, whether it looks at
+    evaluation rows; `rounds`, the parameter that `best_iteration_` is a value of; `library` and `extra`, what must be
+    installed; `sees`, the names of the features it is given unless the user names others (empty for all).
     """
 
     name: ClassVar[str]
@@ -70,6 +74,8 @@ class Classifier(ABC):
     early_stopping: ClassVar[bool] = False
     library: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None
+    rounds: ClassVar[str] = "n_estimators"
+    sees: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, seed: int, threads: int = 1, **params: Any) -> None:
         self.params: dict[str, Number] = settle(self.name, self.parameters, params)

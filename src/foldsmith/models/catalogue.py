@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any
 
 from foldsmith.errors import MissingExtraError, SettingError
 from foldsmith.models.base import Classifier
+from foldsmith.models.baselines import ClassPrior, Momentum
 from foldsmith.models.catboost import CatBoost
+from foldsmith.models.extra_trees import ExtraTrees
+from foldsmith.models.hist_gradient_boosting import HistGradientBoosting
 from foldsmith.models.lightgbm import LightGBM
 from foldsmith.models.logistic import Logistic
+from foldsmith.models.mlp import MLP
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.random_forest import RandomForest
+from foldsmith.models.ridge import Ridge
+from foldsmith.models.svm import SVM
 from foldsmith.models.xgboost import XGBoost
 
 MODELS: dict[str, type[Classifier]] = {
@@ -22,15 +28,37 @@ MODELS: dict[str, type[Classifier]] = {
     "random_forest": RandomForest,
     "logistic": Logistic,
     "catboost": CatBoost,
+    "extra_trees": ExtraTrees,
+    "hist_gradient_boosting": HistGradientBoosting,
+    "ridge": Ridge,
+    "svm": SVM,
+    "mlp": MLP,
+    "class_prior": ClassPrior,
+    "momentum": Momentum,
 }
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "boosters": ("xgboost", "lightgbm", "catboost", "hist_gradient_boosting"),
+    "trees": ("random_forest", "extra_trees"),
+    "linear": ("logistic", "ridge"),
+    "kernel": ("svm",),
+    "neural": ("mlp",),
+    "baselines": ("class_prior", "momentum"),
+}
+"""Names that stand for several models; every model is in one family."""
+EVERY = "all"
+YARDSTICKS = "baselines"
+"""The family that `all` leaves out: it is there to be beaten, not to be combined."""
 
 
 def model_class(name: str) -> type[Classifier]:
     """The class of a name; SettingError for an unknown one, MissingExtraError if its library is missing."""
     if name not in MODELS:
-        near = get_close_matches(name, MODELS, n=1)
+        near = get_close_matches(name, (*MODELS, *FAMILIES), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise SettingError(f"unknown model {name!r}; there are {', '.join(MODELS)}.{hint}")
+        raise SettingError(
+            f"unknown model {name!r:.60}; there are {', '.join(MODELS)}; of families {', '.join(FAMILIES)}.{hint}"
+        )
     found = MODELS[name]
     if found.extra is not None and found.library is not None and find_spec(found.library) is None:
         raise MissingExtraError(
@@ -46,6 +74,48 @@ def installed() -> tuple[str, ...]:
         for name, model in MODELS.items()
         if model.extra is None or find_spec(str(model.library)) is not None
     )
+
+
+def family_of(name: str) -> str:
+    """The family of a model.
+
+    >>> family_of("svm")
+    'kernel'
+    """
+    return next(family for family, names in FAMILIES.items() if name in names)
+
+
+def resolve(words: Sequence[str]) -> tuple[str, ...]:
+    """The models that names stand for, each once, in the order named.
+
+    A word is a model, a family, or `all`: every family but the baselines. A family and `all` stand for what is
+    installed. SettingError for an unknown word, one that is said twice, or a family of which nothing is installed;
+    MissingExtraError for a model that is named and whose library is missing.
+
+    >>> resolve(["logistic", "linear", "baselines"])
+    ('logistic', 'ridge', 'class_prior', 'momentum')
+    """
+    found: dict[str, None] = {}
+    for number, word in enumerate(words):
+        if word in words[:number]:
+            raise SettingError(f"model {word} is named twice.")
+        found.update(dict.fromkeys(_named(word)))
+    return tuple(found)
+
+
+def _named(word: str) -> tuple[str, ...]:
+    present = installed()
+    if word == EVERY:
+        return tuple(name for name in present if name not in FAMILIES[YARDSTICKS])
+    if word not in FAMILIES:
+        model_class(word)
+        return (word,)
+    names = tuple(name for name in FAMILIES[word] if name in present)
+    if not names:
+        raise SettingError(
+            f"no model of the family {word} is installed; see --list-models for what each needs."
+        )
+    return names
 
 
 def make(name: str, *, seed: int, threads: int = 1, **params: Any) -> Classifier:

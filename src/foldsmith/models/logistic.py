@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 import numpy.typing as npt
 
-from foldsmith.errors import DataError
 from foldsmith.models.base import Classifier, Matrix
 from foldsmith.models.multinomial import Multinomial, fit_multinomial
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.preprocessing import Standardiser
-from foldsmith.models.stored import numbers
 
 
 class Logistic(Classifier):
@@ -40,15 +37,8 @@ class Logistic(Classifier):
         return self._regression.predict_proba(self._standardiser.transform(X))
 
     def _dump(self) -> tuple[dict[str, Any], dict[str, bytes]]:
-        # JSON has no infinity: a constant feature's scale is written as 0.
-        scale = np.where(np.isinf(self._standardiser.scale), 0.0, self._standardiser.scale)
-        facts = {"mean": self._standardiser.mean.tolist(), "scale": scale.tolist()}
-        return facts | self._regression.as_facts(), {}
+        return self._standardiser.as_facts() | self._regression.as_facts(), {}
 
     def _restore(self, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> None:  # noqa: ARG002
-        p = self._fitted_features()
-        scale = numbers(facts, "scale", (p,))
-        if (scale < 0).any():
-            raise DataError("the saved model's entry 'scale' holds a negative number; train it again.")
-        self._standardiser = Standardiser(numbers(facts, "mean", (p,)), np.where(scale == 0, np.inf, scale))
-        self._regression = Multinomial.from_facts(facts, p)
+        self._standardiser = Standardiser.from_facts(facts, self._fitted_features())
+        self._regression = Multinomial.from_facts(facts, self._fitted_features())

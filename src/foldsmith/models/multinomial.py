@@ -10,7 +10,7 @@ LogisticRegression(C = 1 / (l2 sum w)), which is the oracle of the tests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -46,11 +46,9 @@ class Multinomial:
         at = list(self.present)
         with single_threaded():
             Z = X @ self.coefficients[at].T + self.intercepts[at]
-        Z -= Z.max(axis=1, keepdims=True)
-        np.exp(Z, out=Z)
-        P = np.zeros((len(X), len(CLASSES)))
-        P[:, at] = Z / Z.sum(axis=1, keepdims=True)
-        return P
+        scores = np.zeros((len(X), len(CLASSES)))
+        scores[:, at] = Z
+        return softmax(scores, self.present)
 
     def as_facts(self) -> dict[str, Any]:
         """As JSON-able values that read back to the bit."""
@@ -64,7 +62,7 @@ class Multinomial:
     def from_facts(cls, facts: Mapping[str, Any], n_features: int) -> Self:
         """Undo `as_facts`; DataError for what does not fit."""
         present = fact(facts, "present", list)
-        if present not in [list(codes) for codes in _SUBSETS]:
+        if present not in [list(codes) for codes in SUBSETS]:
             raise DataError(f"the saved model's entry 'present' is {present!r:.60}; train it again.")
         classes = len(CLASSES)
         return cls(
@@ -74,7 +72,18 @@ class Multinomial:
         )
 
 
-_SUBSETS = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
+SUBSETS = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
+"""The classes that rows can have, as codes."""
+
+
+def softmax(scores: Floats, present: Sequence[int]) -> Floats:
+    """exp(s_c) / sum_d exp(s_d) over the classes present, codes 0, 1, 2; 0 for the others. float64 (n, 3)."""
+    at = list(present)
+    Z = scores[:, at] - scores[:, at].max(axis=1, keepdims=True)
+    np.exp(Z, out=Z)
+    P = np.zeros((len(scores), len(CLASSES)))
+    P[:, at] = Z / Z.sum(axis=1, keepdims=True)
+    return P
 
 
 def single_threaded() -> AbstractContextManager[Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,3 +124,26 @@ def numbers(facts: Mapping[str, Any], key: str, shape: tuple[int, ...]) -> npt.N
             f"finite numbers of shape {shape} are needed: train it again."
         )
     return array
+
+
+def as_bytes(*arrays: npt.NDArray[Any]) -> bytes:
+    """Numbers one after another as little-endian float64; `arrays_of` undoes it."""
+    return b"".join(np.ascontiguousarray(array, dtype="<f8").tobytes() for array in arrays)
+
+
+def arrays_of(
+    files: Mapping[str, bytes], name: str, shapes: Sequence[tuple[int, ...]]
+) -> list[npt.NDArray[np.float64]]:
+    """The arrays of these shapes that `as_bytes` put into a file, finite; DataError for anything else."""
+    if name not in files:
+        raise DataError(f"{name} is missing from the saved model; train it again.")
+    sizes = [math.prod(shape) for shape in shapes]
+    if len(files[name]) != 8 * sum(sizes):
+        raise DataError(
+            f"{name} has {len(files[name])} bytes and {8 * sum(sizes)} are needed; it is damaged: train again."
+        )
+    values = np.frombuffer(files[name], dtype="<f8")
+    if not np.isfinite(values).all():
+        raise DataError(f"{name} holds numbers that are not finite; it is damaged: train the model again.")
+    parts = np.split(values, np.cumsum(sizes)[:-1])
+    return [part.reshape(shape).astype(np.float64) for part, shape in zip(parts, shapes, strict=True)]

@@ -296,7 +296,7 @@ def refit(
     rows = weighted_rows(data, fitting.weighting)
     balance = balanced(rows) if fitting.class_weight == BALANCED else None
     known = [iteration for iteration in iterations if iteration is not None]
-    fixed = {**params, "n_estimators": max(1, int(median(known)))} if known else params
+    fixed = {**params, model_class(model).rounds: max(1, int(median(known)))} if known else params
     features, classifier = _FitOn(model, fixed, seed, threads, fitting).all_of(weigh_classes(rows, balance))
     return FoldModel(features, classifier, Correction(balance, calibrator))
 
