@@ -68,6 +68,7 @@ def _fill(bars: pl.DataFrame, slot_seconds: int, rows: dict[str, Table]) -> None
     from foldsmith.features.volatility import volatility
     from foldsmith.features.volume import volume
     from foldsmith.features.wavelet import wavelet
+    from foldsmith.features.windows import average_true_range
 
     prices = tuple(_frozen(bars[name].to_numpy()) for name in ("open", "high", "low", "close"))
     # By numpy's vector loop: several times as fast as one at a time in the kernels.
@@ -79,20 +80,23 @@ def _fill(bars: pl.DataFrame, slot_seconds: int, rows: dict[str, Table]) -> None
     block = bars["block"].to_numpy()
     starts = _frozen(np.r_[0, np.flatnonzero(np.diff(block)) + 1, len(block)].astype(np.int64))
     seconds = _frozen(new_york_seconds(opens))
+    ranges = np.empty(len(block))
+    average_true_range(prices, starts, ranges)
+    ranges = _frozen(ranges)
     instants = (_frozen(opens), _frozen(closes))
     kernels: dict[str, Callable[[Table], None]] = {
         "price": lambda out: price(prices, logs, session, starts, out),
         "momentum": lambda out: momentum(prices, logs, starts, out),
-        "volatility": lambda out: volatility(prices, logs, starts, out),
-        "trend": lambda out: trend(prices, logs, starts, out),
+        "volatility": lambda out: volatility(prices, logs, ranges, starts, out),
+        "trend": lambda out: trend(prices, logs, ranges, starts, out),
         "volume": lambda out: volume(prices, logs, volumes, log_volume, session, starts, out),
         "seasonal": lambda out: seasonal(volumes, _frozen(seconds // slot_seconds), out),
         "time": lambda out: clock(opens, closes, session, seconds, out),
-        "average": lambda out: average(prices, volumes, starts, out),
-        "oscillator": lambda out: oscillator(prices, logs, starts, out),
+        "average": lambda out: average(prices, volumes, ranges, starts, out),
+        "oscillator": lambda out: oscillator(prices, logs, ranges, starts, out),
         "variation": lambda out: variation(prices, logs, starts, out),
-        "flow": lambda out: flow(prices, logs, volumes, session, starts, out),
-        "timeframe": lambda out: timeframe(prices, logs, *instants, session, seconds, starts, out),
+        "flow": lambda out: flow(prices, logs, volumes, ranges, session, starts, out),
+        "timeframe": lambda out: timeframe(prices, logs, *instants, session, seconds, ranges, starts, out),
         "microstructure": lambda out: microstructure(prices, logs, volumes, starts, out),
         "memory": lambda out: memory(prices, logs, starts, out),
         "wavelet": lambda out: wavelet(logs, starts, out),

@@ -1,12 +1,16 @@
-"""Sums, extrema and smoothed values that the kernels of the families share, compiled.
+"""Sums, extrema, lines and smoothed values that the kernels of the families share, compiled.
 
-A window is never run as a sum that adds the newest and takes the oldest away: its rounding would remember
-every bar it has ever seen. The bars are cut into chunks as long as the window; a window is then the tail of
-one chunk and the head of the next, and both are built by adding alone (van Herk 1992; Gil and Werman 1993).
-So the value at t depends, bit for bit, on the bars of its window alone.
+Kernels walk through a block in tiles of TILE rows, so that all that they make on the way stays in the processor's
+cache. The view of a tile begins REACH rows before it, where the block has them: every window of a feature fits in
+there, and the values of those rows are made, and written, a second time, with the same bits.
+
+A window is never run as a sum that adds the newest and takes the oldest away: its rounding would remember every bar
+it has ever seen. A sum over 2w bars is two neighbouring sums over w; so are extrema and moments. That takes log2(width)
+steps for all rows at once, and the value at t depends, bit for bit, on the bars of its window alone.
 
 The compiler's cache does not see a change made here from the files that call it: after one, delete
-`__pycache__/*.nb*` beside this file.
+`__pycache__/*.nb*` beside this file. Loops are written so that it finds vectors in them: one store each, and slices
+rather than `i - lag`, as an index that may be negative is none it can step by.
 """
 
 from __future__ import annotations
@@ -14,127 +18,374 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from foldsmith.features.compiled import entry, inner
 
+TILE = 2048
+"""Rows of a block that a kernel takes at a time."""
+REACH = 96
+"""Rows before a tile that its view holds, at least what any window needs: see `warmup` in the catalogue."""
 FLOOR = 1e-6
 """A true range that divides is taken to be at least this part of the close."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
+def cut(series: Any, first: int, stop: int) -> Any:
+    """Rows [first, stop) of four series, copied: what follows is then compiled for one kind of array alone."""
+    return (
+        series[0][first:stop].copy(),
+        series[1][first:stop].copy(),
+        series[2][first:stop].copy(),
+        series[3][first:stop].copy(),
+    )
+
+
+@inner
+def lagged_sum(x: Any, y: Any, lag: int) -> Any:
+    """out[i] = x[i] + y[i - lag], and 0 in the first `lag` rows."""
+    n = max(len(x) - lag, 0)
+    out = np.empty(len(x))
+    out[:lag] = 0.0
+    near, far, both = x[lag:], y[:n], out[lag:]
+    for i in range(n):
+        both[i] = near[i] + far[i]
+    return out
+
+
+@inner
 def window_sum(x: Any, width: int) -> Any:
-    """out[i] = x[i - width + 1] + ... + x[i]; the first width - 1 values are sums of what there is."""
-    n = len(x)
-    out = np.empty(n)
-    tail = np.zeros(width + 1)
-    for begin in range(0, n, width):
-        stop = min(begin + width, n)
-        head = 0.0
-        for i in range(begin, stop):
-            head += x[i]
-            out[i] = tail[i - begin + 1] + head
-        if stop - begin == width:
-            total = 0.0
-            for k in range(width - 1, -1, -1):
-                total += x[begin + k]
-                tail[k] = total
+    """out[i] = x[i - width + 1] + ... + x[i]; the first width - 1 values mean nothing."""
+    total = power = x
+    have, span = 0, 1
+    while True:
+        # `power` holds sums of `span` values, `total` those of the newest `have`.
+        if width & span:
+            total = power if have == 0 else lagged_sum(total, power, have)
+            have += span
+        if 2 * span > width:
+            return total
+        power = lagged_sum(power, power, span)
+        span *= 2
+
+
+@inner
+def twice(sums: Any, width: int) -> Any:
+    """Window sums of 2 * width from those of width."""
+    return lagged_sum(sums, sums, width)
+
+
+@inner
+def _lagged_max(x: Any, lag: int) -> Any:
+    n = max(len(x) - lag, 0)
+    out = x.copy()
+    near, far, both = x[lag:], x[:n], out[lag:]
+    for i in range(n):
+        a, b = near[i], far[i]
+        both[i] = a if a > b else b
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def window_max(x: Any, width: int) -> Any:
-    """out[i] = max(x[i - width + 1], ..., x[i]), of fewer at the start."""
-    n = len(x)
-    out = np.empty(n)
-    tail = np.full(width + 1, -np.inf)
-    for begin in range(0, n, width):
-        stop = min(begin + width, n)
-        head = -np.inf
-        for i in range(begin, stop):
-            head = max(head, x[i])
-            out[i] = max(tail[i - begin + 1], head)
-        if stop - begin == width:
-            most = -np.inf
-            for k in range(width - 1, -1, -1):
-                most = max(most, x[begin + k])
-                tail[k] = most
+    """out[i] = max(x[i - width + 1], ..., x[i]); the first width - 1 values mean nothing."""
+    most, span = x, 1
+    while 2 * span <= width:
+        most = _lagged_max(most, span)
+        span *= 2
+    return _lagged_max(most, width - span) if width > span else most
+
+
+@inner
+def _lagged_min(x: Any, lag: int) -> Any:
+    n = max(len(x) - lag, 0)
+    out = x.copy()
+    near, far, both = x[lag:], x[:n], out[lag:]
+    for i in range(n):
+        a, b = near[i], far[i]
+        both[i] = a if a < b else b
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def window_min(x: Any, width: int) -> Any:
-    """out[i] = min(x[i - width + 1], ..., x[i]), of fewer at the start."""
-    n = len(x)
-    out = np.empty(n)
-    tail = np.full(width + 1, np.inf)
-    for begin in range(0, n, width):
-        stop = min(begin + width, n)
-        head = np.inf
-        for i in range(begin, stop):
-            head = min(head, x[i])
-            out[i] = min(tail[i - begin + 1], head)
-        if stop - begin == width:
-            least = np.inf
-            for k in range(width - 1, -1, -1):
-                least = min(least, x[begin + k])
-                tail[k] = least
-    return out
+    """out[i] = min(x[i - width + 1], ..., x[i]); the first width - 1 values mean nothing."""
+    least, span = x, 1
+    while 2 * span <= width:
+        least = _lagged_min(least, span)
+        span *= 2
+    return _lagged_min(least, width - span) if width > span else least
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
+def _joined(x: Any, newer: Any, older: Any, a: int, b: int) -> Any:
+    """Moments of a + b values from those of the newest a and of the b before them: see `moments`."""
+    n = max(len(x) - a, 0)
+    made = np.zeros(len(x)), np.zeros(len(x)), np.zeros(len(x))
+    now, before = x[a:], x[:n]
+    s, s_old, out = newer[0][a:], older[0][:n], made[0][a:]
+    for i in range(n):
+        out[i] = s[i] + s_old[i] + b * (before[i] - now[i])
+    q, q_old, out = newer[1][a:], older[1][:n], made[1][a:]
+    for i in range(n):
+        away = before[i] - now[i]
+        out[i] = q[i] + q_old[i] + away * (2 * s_old[i] + b * away)
+    age = b * a + b * (b - 1) / 2
+    m, m_old, out = newer[2][a:], older[2][:n], made[2][a:]
+    for i in range(n):
+        out[i] = m[i] + m_old[i] + a * s_old[i] + age * (before[i] - now[i])
+    return made
+
+
+@inner
+def moments(x: Any, width: int) -> Any:
+    """Sums of y, y^2 and j y over the last `width` values, y = x[i - j] - x[i]; the first width - 1 mean nothing.
+
+    About the newest value: equal values then leave exactly nothing.
+    """
+    zero = np.zeros(len(x))
+    total = power = (zero, zero, zero)
+    have, span = 0, 1
+    while True:
+        if width & span:
+            total = power if have == 0 else _joined(x, total, power, have, span)
+            have += span
+        if 2 * span > width:
+            return total
+        power = _joined(x, power, power, span, span)
+        span *= 2
+
+
+@inner
+def twice_moments(x: Any, made: Any, width: int) -> Any:
+    """`moments` of 2 * width from those of width."""
+    return _joined(x, made, made, width, width)
+
+
+@inner
 def differences(x: Any) -> Any:
     """out[i] = x[i] - x[i - 1], and 0 for the first, which no window of a feature reaches."""
     out = np.zeros(len(x))
-    for i in range(1, len(x)):
-        out[i] = x[i] - x[i - 1]
+    near, out1 = x[1:], out[1:]
+    for i in range(len(out1)):
+        out1[i] = near[i] - x[i]
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
+def product(x: Any, y: Any) -> Any:
+    """out[i] = x[i] y[i]."""
+    out = np.empty(len(x))
+    for i in range(len(out)):
+        out[i] = x[i] * y[i]
+    return out
+
+
+@inner
+def lagged_product(x: Any, lag: int) -> Any:
+    """out[i] = x[i] x[i - lag], and 0 in the first `lag` rows."""
+    n = max(len(x) - lag, 0)
+    out = np.zeros(len(x))
+    near, far, both = x[lag:], x[:n], out[lag:]
+    for i in range(n):
+        both[i] = near[i] * far[i]
+    return out
+
+
+@inner
+def sizes(x: Any) -> Any:
+    """out[i] = |x[i]|."""
+    out = np.empty(len(x))
+    for i in range(len(out)):
+        out[i] = abs(x[i])
+    return out
+
+
+@inner
+def signs(x: Any) -> Any:
+    """out[i] = 1, 0 or -1, as x[i] is above 0, 0 or below."""
+    out = np.empty(len(x))
+    for i in range(len(out)):
+        out[i] = (1.0 if x[i] > 0 else 0.0) - (1.0 if x[i] < 0 else 0.0)
+    return out
+
+
+@inner
+def ratios(x: Any, y: Any, other: float) -> Any:
+    """out[i] = x[i] / y[i], or `other` where y[i] is not above 0."""
+    out = np.empty(len(x))
+    for i in range(len(out)):
+        ratio = x[i] / y[i]
+        out[i] = ratio if y[i] > 0 else other
+    return out
+
+
+@inner
+def put_ratios(row: Any, start: int, x: Any, y: Any, scale: float, other: float) -> None:
+    """row[i] = scale * x[i] / y[i] from `start` on, or `other` where y[i] is not above 0."""
+    x, y, row = x[start:], y[start:], row[start:]
+    for i in range(len(row)):
+        ratio = scale * x[i] / y[i]
+        row[i] = ratio if y[i] > 0 else other
+
+
+@inner
+def put(row: Any, start: int, x: Any, scale: float) -> None:
+    """row[i] = scale * x[i] from `start` on."""
+    x, row = x[start:], row[start:]
+    for i in range(len(row)):
+        row[i] = scale * x[i]
+
+
+@inner
+def put_roots(row: Any, start: int, x: Any, scale: float) -> None:
+    """row[i] = sqrt(scale * max(x[i], 0)) from `start` on."""
+    x, row = x[start:], row[start:]
+    for i in range(len(row)):
+        row[i] = np.sqrt(scale * (x[i] if x[i] > 0 else 0.0))
+
+
+@inner
+def put_logs(row: Any, start: int, x: Any, scale: float) -> None:
+    """row[i] = scale * ln(x[i]) from `start` on."""
+    made, row = logs_of(x)[start:], row[start:]
+    for i in range(len(row)):
+        row[i] = scale * made[i]
+
+
+_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+# Coefficients of FreeBSD's e_log.c: ln((1 + s) / (1 - s)) = 2 s + s R(s^2), to 2^-58.45.
+_L1, _L2, _L3, _L4 = 6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01, 2.222219843214978396e-01
+_L5, _L6, _L7 = 1.818357216161805012e-01, 1.531383769920937332e-01, 1.479819860511658591e-01
+_ROOT_HALF = np.uint64(0x3FE6A09E667F3BCD)
+_ONE = np.uint64(0x3FF0000000000000)
+_BITS = np.uint64(52)
+# 2^52 with a whole number below 2^52 in its last bits is 2^52 plus that number.
+_MAGIC = np.uint64(0x4330000000000000)
+
+
+@inner
+def logs_of(x: Any) -> Any:
+    """Natural logs of positive numbers, right to an ulp; ln 1 is 0. What it gives of others is a number or NaN.
+
+    In vectors, and with the same bits on every machine: neither is true of the C library's.
+    """
+    n = len(x)
+    exponent, mantissa = np.empty(n), np.empty(n)
+    bits, exponent_bits, mantissa_bits = x.view(np.uint64), exponent.view(np.uint64), mantissa.view(np.uint64)
+    for i in range(n):
+        exponent_bits[i] = ((bits[i] - _ROOT_HALF + _ONE) >> _BITS) | _MAGIC
+    for i in range(n):
+        mantissa_bits[i] = bits[i] - (((bits[i] - _ROOT_HALF + _ONE) >> _BITS) << _BITS) + _ONE
+    out = np.empty(n)
+    for i in range(n):
+        k = exponent[i] - (4503599627370496.0 + 1023.0)
+        f = mantissa[i] - 1.0
+        s = f / (2.0 + f)
+        z = s * s
+        series = z * (_L1 + z * (_L2 + z * (_L3 + z * (_L4 + z * (_L5 + z * (_L6 + z * _L7))))))
+        half = 0.5 * f * f
+        out[i] = k * _LN2_HIGH - ((half - (s * (half + series) + k * _LN2_LOW)) - f)
+    return out
+
+
+@inner
 def true_range(high: Any, low: Any, close: Any) -> Any:
     """max(high, close before) - min(low, close before); 0 for the first bar, which has no bar before."""
     out = np.zeros(len(close))
-    for i in range(1, len(close)):
-        out[i] = max(high[i], close[i - 1]) - min(low[i], close[i - 1])
+    high, low, out1 = high[1:], low[1:], out[1:]
+    for i in range(len(out1)):
+        before = close[i]
+        most, least = high[i], low[i]
+        most = most if most > before else before
+        least = least if least < before else before
+        out1[i] = most - least
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def wilder(x: Any, period: int) -> Any:
-    """Wilder's mean: of x[1] to x[period] at `period`, then a_i = a_{i-1} + (x_i - a_{i-1}) / period."""
-    n = len(x)
-    out = np.zeros(n)
-    if n <= period:
-        return out
-    mean = 0.0
-    for i in range(1, period + 1):
-        mean += x[i]
-    mean /= period
-    out[period] = mean
-    weight = 1.0 / period
-    for i in range(period + 1, n):
-        mean += weight * (x[i] - mean)
-        out[i] = mean
+@entry
+def average_true_range(prices: Any, starts: Any, out: Any) -> None:
+    """Fill `out` (n,) with wilder_14 of the true range of each block, 0 before it is known."""
+    period = 14
+    for k in range(len(starts) - 1):
+        begin, end = starts[k], starts[k + 1]
+        ranges = true_range(prices[1][begin:end], prices[2][begin:end], prices[3][begin:end])
+        row = out[begin:end]
+        row[:period] = 0.0
+        if len(row) <= period:
+            continue
+        mean = 0.0
+        for i in range(1, period + 1):
+            mean += ranges[i]
+        mean /= period
+        row[period] = mean
+        row, ranges, weight = row[period + 1 :], ranges[period + 1 :], 1.0 / period
+        for i in range(len(row)):
+            mean += weight * (ranges[i] - mean)
+            row[i] = mean
+
+
+@inner
+def units(ranges: Any, close: Any, first: int, stop: int) -> Any:
+    """Rows [first, stop) of the average true range `ranges`, but at least FLOOR times the view's closes."""
+    out = ranges[first:stop].copy()
+    for i in range(len(out)):
+        least = FLOOR * close[i]
+        out[i] = out[i] if out[i] > least else least
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def ema(x: Any, period: int, first: int) -> Any:
-    """Exponential mean of x from `first` on, weight 2 / (period + 1), begun as the mean of `period` values.
+@inner
+def carry(rows: Any, lag: int, before: int, stop: int) -> None:
+    """Move the last `lag` values of the view before, of length `before`, to the front; 0 after them up to `stop`."""
+    for k in range(len(rows)):
+        rows[k, :lag] = rows[k, before - lag : before].copy()
+        rows[k, lag:stop] = 0.0
 
-    Values before first + period - 1 are 0 and mean nothing.
-    """
-    n = len(x)
-    out = np.zeros(n)
+
+@inner
+def _seeded(x: Any, weight: float, period: int, first: int, until: int, out: Any) -> None:
+    """Begin a smoothed series as the mean of `period` values from `first` on, and go on to row `until`."""
     start = first + period - 1
-    if n <= start:
-        return out
+    if len(x) <= start:
+        return
     mean = 0.0
+    # About the first value: equal values then leave exactly that.
     for i in range(first, start + 1):
         mean += x[i] - x[first]
     mean = x[first] + mean / period
     out[start] = mean
-    weight = 2.0 / (period + 1)
-    for i in range(start + 1, n):
+    for i in range(start + 1, min(until, len(x))):
         mean += weight * (x[i] - mean)
         out[i] = mean
-    return out
+
+
+@inner
+def smooth(x: Any, weights: Any, periods: Any, firsts: Any, lag: int, before: int, out: Any) -> None:
+    """Four smoothed series at once, m_i = m_{i-1} + weight (x_i - m_{i-1}): one alone would wait for itself.
+
+    x : four series of the view, of which any may be an earlier row of `out`; `out` (4, >= n) : what was made of the
+    view before, if there was one (`before` is its length, `lag` the rows that both have), and what is made now. Each
+    series begins as the mean of its first `period` values from `first` on; earlier values are 0 and mean nothing.
+    """
+    n = len(x[0])
+    carry(out, lag, before, n)
+    begin = lag
+    if before == 0:
+        for k in range(4):
+            begin = max(begin, firsts[k] + periods[k])
+        for k in range(4):
+            _seeded(x[k], weights[k], periods[k], firsts[k], begin, out[k, :n])
+    if begin >= n:
+        return
+    a, b, c, d = out[0, begin:n], out[1, begin:n], out[2, begin:n], out[3, begin:n]
+    p, q, r, s = x[0][begin:], x[1][begin:], x[2][begin:], x[3][begin:]
+    w0, w1, w2, w3 = weights
+    m0, m1, m2, m3 = out[0, begin - 1], out[1, begin - 1], out[2, begin - 1], out[3, begin - 1]
+    for i in range(len(a)):
+        m0 += w0 * (p[i] - m0)
+        a[i] = m0
+        m1 += w1 * (q[i] - m1)
+        b[i] = m1
+        m2 += w2 * (r[i] - m2)
+        c[i] = m2
+        m3 += w3 * (s[i] - m3)
+        d[i] = m3
