@@ -85,12 +85,12 @@ def _plain(close: Any, unit: Any, first: int, stop: int, out: Any) -> None:
 @inner
 def _weighted(close: Any, unit: Any, first: int, stop: int, out: Any) -> None:
     n = len(close)
-    made12 = moments(close, 12)
-    linear, short = wma(close, moments(close, 24), 24), wma(close, made12, 12)
+    made12 = moments(close, 12, False, True)
+    linear, short = wma(close, moments(close, 24, False, True), 24), wma(close, made12, 12)
     ahead = np.empty(n)
     for i in range(n):
         ahead[i] = 2 * short[i] - linear[i]
-    hull = wma(ahead, moments(ahead, 5), 5)
+    hull = wma(ahead, moments(ahead, 5, False, True), 5)
     # Half the window smoothed twice has the weights of a triangle.
     triangle = window_sum(window_sum(close, 13), 12)
     for i in range(n):

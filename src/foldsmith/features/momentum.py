@@ -119,16 +119,20 @@ def _cci(high: Any, low: Any, close: Any, row: Any) -> None:
     typical = np.empty(n)
     for i in range(n):
         typical[i] = (high[i] + low[i] + close[i]) / 3
-    total = moments(typical, width)[0]
-    made = max(n - width + 1, 0)
-    newest, about, row = typical[width - 1 :], total[width - 1 :], row[width - 1 :]
-    for i in range(made):
-        # A loop of fixed length inside is unrolled, and the outer one then taken in vectors.
-        mean, deviation = about[i] / width, 0.0
-        for j in range(20):
-            deviation += abs((typical[i + j] - newest[i]) - mean)
-        index = -mean / (0.015 * (deviation / width))
-        row[i] = index if deviation > 0 else 0.0
+    mean = moments(typical, width, False, False)[0][width - 1 :]
+    newest, deviation, row = typical[width - 1 :], np.zeros(len(mean)), row[width - 1 :]
+    for i in range(len(mean)):
+        mean[i] /= width
+    # A row at a time in the outer loop would be four times as slow: no vectors.
+    for j in range(0, width, 4):
+        a, b, c, d = typical[j:], typical[j + 1 :], typical[j + 2 :], typical[j + 3 :]
+        for i in range(len(deviation)):
+            u, m = newest[i], mean[i]
+            ab, cd = abs((a[i] - u) - m) + abs((b[i] - u) - m), abs((c[i] - u) - m) + abs((d[i] - u) - m)
+            deviation[i] += ab + cd
+    for i in range(len(row)):
+        index = -mean[i] / (0.015 * (deviation[i] / width))
+        row[i] = index if deviation[i] > 0 else 0.0
 
 
 @inner

@@ -129,7 +129,7 @@ def _coppock(log_close: Any, row: Any) -> None:
     now, near, rise1 = log_close[14:], log_close[3:], rise[14:]
     for i in range(len(rise1)):
         rise1[i] = 2 * now[i] - log_close[i] - near[i]
-    smooth_ = wma(rise, moments(rise, 10), 10)[48:]
+    smooth_ = wma(rise, moments(rise, 10, False, True), 10)[48:]
     square, row = square[48:], row[48:]
     for i in range(len(row)):
         part = smooth_[i] / math.sqrt(square[i] * 25 / 48)

@@ -58,7 +58,7 @@ def _volatility(square: Any, begin: int, out: Any) -> None:
 def _trend(x: Any, begin: int, out: Any) -> None:
     width = 48
     middle, sxx = (width - 1) / 2, width * (width * width - 1) / 12
-    total, square, aged = moments(x, width)
+    total, square, aged = moments(x, width, True, True)
     for i in range(width - 1, len(x)):
         cross = middle * total[i] - aged[i]
         syy = square[i] - total[i] * total[i] / width

@@ -183,7 +183,7 @@ def _lines(x: Any, first: int, stop: int, out: Any) -> None:
     # The 23 and the 47 returns between 24 and 48 closes.
     short = window_sum(square, 23)
     long = lagged_sum(lagged_sum(short, short, 23), square, 46)
-    made = moments(x, 24)
+    made = moments(x, 24, True, True)
     _line(made, short, 24, out[9, first:stop], out[11, first:stop])
     _line(twice_moments(x, made, 24), long, 48, out[10, first:stop], out[12, first:stop])
 

@@ -122,7 +122,7 @@ def _variance(squares: Any, total: Any, width: int) -> Any:
 @inner
 def _band(close: Any, width_row: Any, position: Any) -> None:
     width = 20
-    total, squares, _ = moments(close, width)
+    total, squares, _ = moments(close, width, True, False)
     deviation = np.empty(len(close))
     for i in range(len(close)):
         left = squares[i] - total[i] * total[i] / width

@@ -101,7 +101,7 @@ def _balance(change: Any, v: Any, v24: Any, net_row: Any, slope_row: Any) -> Non
     for i in range(n):
         run += signed[i]
         balance[i] = run
-    total, _, aged = moments(balance, width)
+    total, _, aged = moments(balance, width, False, True)
     middle, sxx = (width - 1) / 2, width * (width * width - 1) / 12
     for i in range(n):
         total[i] = (middle * total[i] - aged[i]) / sxx

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from foldsmith.features.compiled import entry, inner
 
-TILE = 2048
+TILE = 1024
 """Rows of a block that a kernel takes at a time."""
 REACH = 96
 """Rows before a tile that its view holds, at least what any window needs: see `warmup` in the catalogue."""
@@ -44,7 +44,8 @@ def lagged_sum(x: Any, y: Any, lag: int) -> Any:
     """out[i] = x[i] + y[i - lag], and 0 in the first `lag` rows."""
     n = max(len(x) - lag, 0)
     out = np.empty(len(x))
-    out[:lag] = 0.0
+    for i in range(min(lag, len(x))):
+        out[i] = 0.0
     near, far, both = x[lag:], y[:n], out[lag:]
     for i in range(n):
         both[i] = near[i] + far[i]
@@ -52,19 +53,50 @@ def lagged_sum(x: Any, y: Any, lag: int) -> Any:
 
 
 @inner
+def _three(x: Any, lag: int) -> Any:
+    """out[i] = x[i] + x[i - lag] + x[i - 2 lag], and 0 in the first 2 lag rows."""
+    n = max(len(x) - 2 * lag, 0)
+    out = np.empty(len(x))
+    for i in range(min(2 * lag, len(x))):
+        out[i] = 0.0
+    a, b, all_ = x[2 * lag :], x[lag:], out[2 * lag :]
+    for i in range(n):
+        all_[i] = (a[i] + b[i]) + x[i]
+    return out
+
+
+@inner
+def _four(x: Any, lag: int) -> Any:
+    """out[i] = x[i] + x[i - lag] + x[i - 2 lag] + x[i - 3 lag], and 0 in the first 3 lag rows."""
+    n = max(len(x) - 3 * lag, 0)
+    out = np.empty(len(x))
+    for i in range(min(3 * lag, len(x))):
+        out[i] = 0.0
+    a, b, c, all_ = x[3 * lag :], x[2 * lag :], x[lag:], out[3 * lag :]
+    for i in range(n):
+        all_[i] = (a[i] + b[i]) + (c[i] + x[i])
+    return out
+
+
+@inner
 def window_sum(x: Any, width: int) -> Any:
     """out[i] = x[i - width + 1] + ... + x[i]; the first width - 1 values mean nothing."""
-    total = power = x
-    have, span = 0, 1
+    power, span, rest = x, 1, width
+    # As few passes as the factors of the width allow: 48 is 4 of 4 of 3.
+    while rest % 4 == 0:
+        power, span, rest = _four(power, span), 4 * span, rest // 4
+    while rest % 3 == 0:
+        power, span, rest = _three(power, span), 3 * span, rest // 3
+    total, have = power, 0
     while True:
         # `power` holds sums of `span` values, `total` those of the newest `have`.
-        if width & span:
+        if rest & 1:
             total = power if have == 0 else lagged_sum(total, power, have)
             have += span
-        if 2 * span > width:
+        rest >>= 1
+        if rest == 0:
             return total
-        power = lagged_sum(power, power, span)
-        span *= 2
+        power, span = lagged_sum(power, power, span), 2 * span
 
 
 @inner
@@ -116,48 +148,52 @@ def window_min(x: Any, width: int) -> Any:
 
 
 @inner
-def _joined(x: Any, newer: Any, older: Any, a: int, b: int) -> Any:
+def _joined(x: Any, newer: Any, older: Any, a: int, b: int, squares: bool, ages: bool) -> Any:
     """Moments of a + b values from those of the newest a and of the b before them: see `moments`."""
     n = max(len(x) - a, 0)
-    made = np.zeros(len(x)), np.zeros(len(x)), np.zeros(len(x))
+    total, square, aged = np.zeros(len(x)), newer[1], newer[2]
     now, before = x[a:], x[:n]
-    s, s_old, out = newer[0][a:], older[0][:n], made[0][a:]
+    s, s_old, out = newer[0][a:], older[0][:n], total[a:]
     for i in range(n):
         out[i] = s[i] + s_old[i] + b * (before[i] - now[i])
-    q, q_old, out = newer[1][a:], older[1][:n], made[1][a:]
-    for i in range(n):
-        away = before[i] - now[i]
-        out[i] = q[i] + q_old[i] + away * (2 * s_old[i] + b * away)
-    age = b * a + b * (b - 1) / 2
-    m, m_old, out = newer[2][a:], older[2][:n], made[2][a:]
-    for i in range(n):
-        out[i] = m[i] + m_old[i] + a * s_old[i] + age * (before[i] - now[i])
-    return made
+    if squares:
+        square = np.zeros(len(x))
+        q, q_old, out = newer[1][a:], older[1][:n], square[a:]
+        for i in range(n):
+            away = before[i] - now[i]
+            out[i] = q[i] + q_old[i] + away * (2 * s_old[i] + b * away)
+    if ages:
+        aged = np.zeros(len(x))
+        age = b * a + b * (b - 1) / 2
+        m, m_old, out = newer[2][a:], older[2][:n], aged[a:]
+        for i in range(n):
+            out[i] = m[i] + m_old[i] + a * s_old[i] + age * (before[i] - now[i])
+    return total, square, aged
 
 
 @inner
-def moments(x: Any, width: int) -> Any:
+def moments(x: Any, width: int, squares: bool, ages: bool) -> Any:
     """Sums of y, y^2 and j y over the last `width` values, y = x[i - j] - x[i]; the first width - 1 mean nothing.
 
-    About the newest value: equal values then leave exactly nothing.
+    About the newest value: equal values then leave exactly nothing. The second and the third are only made if asked for.
     """
     zero = np.zeros(len(x))
     total = power = (zero, zero, zero)
     have, span = 0, 1
     while True:
         if width & span:
-            total = power if have == 0 else _joined(x, total, power, have, span)
+            total = power if have == 0 else _joined(x, total, power, have, span, squares, ages)
             have += span
         if 2 * span > width:
             return total
-        power = _joined(x, power, power, span, span)
+        power = _joined(x, power, power, span, span, squares, ages)
         span *= 2
 
 
 @inner
 def twice_moments(x: Any, made: Any, width: int) -> Any:
     """`moments` of 2 * width from those of width."""
-    return _joined(x, made, made, width, width)
+    return _joined(x, made, made, width, width, True, True)
 
 
 @inner
@@ -287,6 +323,48 @@ def logs_of(x: Any) -> Any:
     return out
 
 
+@entry
+def fill_logs(x: Any, more: float, out: Any) -> None:
+    """out = ln(x + more), (n,) each."""
+    for at in range(0, len(x), TILE):
+        part = x[at : at + TILE].copy()
+        for i in range(len(part)):
+            part[i] += more
+        made, row = logs_of(part), out[at : at + TILE]
+        for i in range(len(row)):
+            row[i] = made[i]
+
+
+_LOG2_E, _MOST = 1.4426950408889634, 40.0
+# 1.5 * 2^52: what is added to it is rounded to a whole number, which its last bits then hold.
+_ROUND = 6755399441055744.0
+
+
+@inner
+def exponentials(x: Any) -> Any:
+    """exp(x) to 1e-14 of itself, x cut to [-40, 40]; in vectors, and the same bits on every machine."""
+    n = len(x)
+    power, rest, out = np.empty(n), np.empty(n), np.empty(n)
+    for i in range(n):
+        v = x[i]
+        v = v if v < _MOST else _MOST
+        v = v if v > -_MOST else -_MOST
+        rest[i] = v
+        power[i] = v * _LOG2_E + _ROUND
+    for i in range(n):
+        k = power[i] - _ROUND
+        r = (rest[i] - k * _LN2_HIGH) - k * _LN2_LOW
+        tail = 1 / 5040 + r * (1 / 40320 + r * (1 / 362880 + r * (1 / 3628800 + r * (1 / 39916800))))
+        tail = 1 / 2 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120 + r * (1 / 720 + r * tail))))
+        out[i] = 1 + (r + r * r * tail)
+    bits, scale = power.view(np.uint64), rest.view(np.uint64)
+    for i in range(n):
+        scale[i] = (bits[i] << _BITS) + _ONE
+    for i in range(n):
+        out[i] *= rest[i]
+    return out
+
+
 @inner
 def true_range(high: Any, low: Any, close: Any) -> Any:
     """max(high, close before) - min(low, close before); 0 for the first bar, which has no bar before."""
@@ -309,7 +387,8 @@ def average_true_range(prices: Any, starts: Any, out: Any) -> None:
         begin, end = starts[k], starts[k + 1]
         ranges = true_range(prices[1][begin:end], prices[2][begin:end], prices[3][begin:end])
         row = out[begin:end]
-        row[:period] = 0.0
+        for i in range(min(period, len(row))):
+            row[i] = 0.0
         if len(row) <= period:
             continue
         mean = 0.0
@@ -337,8 +416,13 @@ def units(ranges: Any, close: Any, first: int, stop: int) -> Any:
 def carry(rows: Any, lag: int, before: int, stop: int) -> None:
     """Move the last `lag` values of the view before, of length `before`, to the front; 0 after them up to `stop`."""
     for k in range(len(rows)):
-        rows[k, :lag] = rows[k, before - lag : before].copy()
-        rows[k, lag:stop] = 0.0
+        row, old = rows[k, :stop], rows[k, before - lag : before]
+        # Forwards: what is moved may overlap where it goes, but only from behind.
+        for i in range(len(old)):
+            row[i] = old[i]
+        row = row[lag:]
+        for i in range(len(row)):
+            row[i] = 0.0
 
 
 @inner
