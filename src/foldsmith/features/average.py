@@ -5,24 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
-from foldsmith.features.trend import put_distances
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import product, put, put_distances, ratios, sizes
 from foldsmith.features.windows import (
     REACH,
     TILE,
     carry,
-    cut,
     differences,
     moments,
-    product,
-    put,
-    ratios,
-    sizes,
     smooth,
     twice,
     units,
     window_sum,
+    wma,
 )
 
 TIE = 1e-9
@@ -98,16 +94,6 @@ def _weighted(close: Any, unit: Any, first: int, stop: int, out: Any) -> None:
     put_distances(out[6, first:stop], 23, close, linear, unit)
     put_distances(out[7, first:stop], 27, close, hull, unit)
     put_distances(out[8, first:stop], 23, close, triangle, unit)
-
-
-@inner
-def wma(x: Any, made: Any, period: int) -> Any:
-    """Mean of x with weights 1 to `period`, the newest the heaviest, from its `moments` over `period`."""
-    out = np.empty(len(x))
-    total, _, aged = made
-    for i in range(len(out)):
-        out[i] = x[i] + (period * total[i] - aged[i]) / (period * (period + 1) / 2)
-    return out
 
 
 @inner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def _fill(bars: pl.DataFrame, slot_seconds: int, rows: dict[str, Table], threads
         table = rows[family]
         longest = max(FEATURES[name].warmup for name in members(family)) - 1
         # What a kernel leaves alone is the warm-up; the rest would be written twice.
-        for begin, end in zip(starts[:-1], starts[1:], strict=True):
+        for begin, end in pairwise(starts.tolist()):
             table[:, begin : min(begin + longest, end)] = np.nan
         kernels[family](table)
 
@@ -135,7 +136,7 @@ def _kernels(
 
 
 def _logs(values: npt.NDArray[Any], more: float) -> npt.NDArray[Any]:
-    from foldsmith.features.windows import fill_logs
+    from foldsmith.features.logarithm import fill_logs
 
     out = np.empty(len(values))
     fill_logs(values, more, out)

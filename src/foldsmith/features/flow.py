@@ -6,22 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
-from foldsmith.features.oscillator import middles
-from foldsmith.features.volume import typical_prices
-from foldsmith.features.windows import (
-    REACH,
-    TILE,
-    cut,
-    differences,
-    product,
-    put_ratios,
-    smooth,
-    units,
-    window_max,
-    window_sum,
-)
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import cut, middles, product, put_ratios, typical_prices
+from foldsmith.features.windows import REACH, TILE, differences, smooth, units, window_max, window_sum
 
 STILL = 1e-9
 """A spread of prices below this part of the close is rounding, and counts as none."""

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner, summing
 
+from foldsmith.features.compiled import entry, inner, summing
 from foldsmith.features.windows import differences, window_sum
 
 NOISE = 1e-12

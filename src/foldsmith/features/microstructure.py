@@ -6,16 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
-from foldsmith.features.volume import growth
-from foldsmith.features.windows import (
-    REACH,
-    TILE,
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import (
     cut,
-    differences,
-    exponentials,
-    lagged_product,
+    growth,
     product,
     put,
     put_logs,
@@ -23,9 +18,9 @@ from foldsmith.features.windows import (
     put_roots,
     signs,
     sizes,
-    twice,
-    window_sum,
 )
+from foldsmith.features.logarithm import error_function, exponentials
+from foldsmith.features.windows import REACH, TILE, differences, lagged_product, twice, window_sum
 
 NOISE = 1e-12
 """A variance below this part of the mean square is rounding, and counts as none."""
@@ -156,28 +151,15 @@ def _bulk(r: Any, v: Any, v48: Any, first: int, stop: int, out: Any) -> None:
 
 
 @inner
-def error_function(x: Any) -> Any:
-    """erf(x) to 1.5e-7 (Abramowitz and Stegun 7.1.26), in vectors; erf(0) is 0."""
-    n = len(x)
-    minus_square, out = np.empty(n), np.empty(n)
-    for i in range(n):
-        minus_square[i] = -x[i] * x[i]
-    power = exponentials(minus_square)
-    for i in range(n):
-        t = 1 / (1 + 0.3275911 * abs(x[i]))
-        tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-        size = 1 - tail * power[i]
-        out[i] = size if x[i] > 0 else (-size if x[i] < 0 else 0.0)
-    return out
-
-
-@inner
 def _sides(side: Any, v: Any, first: int, stop: int, out: Any) -> None:
     """How long bars keep to one side, by number and by volume, and how many take none."""
     width = 48
     signed, pair = product(side, v), lagged_product(side, 1)
     pairs, balance = window_sum(sizes(pair), width)[49:], window_sum(pair, width)[49:]
-    cross, square = window_sum(lagged_product(signed, 1), width)[49:], window_sum(product(signed, signed), width)
+    cross, square = (
+        window_sum(lagged_product(signed, 1), width)[49:],
+        window_sum(product(signed, signed), width),
+    )
     moves = window_sum(sizes(side), width)[48:]
     row = out[12, first:stop][48:]
     for i in range(len(row)):

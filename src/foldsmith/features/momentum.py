@@ -6,22 +6,16 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import cut, halves, product, put, put_ratios, ratios, signs, sizes
 from foldsmith.features.windows import (
     REACH,
     TILE,
-    cut,
     differences,
     lagged_product,
     lagged_sum,
     moments,
-    product,
-    put,
-    put_ratios,
-    ratios,
-    signs,
-    sizes,
     smooth,
     true_range,
     twice,
@@ -68,17 +62,6 @@ def _of_returns(log_close: Any, first: int, stop: int, out: Any) -> None:
         scale = math.sqrt(now[i]) * math.sqrt(before[i])
         rho = crosses[i] / scale
         row[i] = rho if scale > 0 else 0.0
-
-
-@inner
-def halves(change: Any) -> Any:
-    """Rises, and falls as positive numbers."""
-    up, down = np.empty(len(change)), np.empty(len(change))
-    for i in range(len(up)):
-        up[i] = change[i] if change[i] > 0 else 0.0
-    for i in range(len(up)):
-        down[i] = -change[i] if change[i] < 0 else 0.0
-    return up, down
 
 
 @inner

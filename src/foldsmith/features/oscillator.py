@@ -6,31 +6,34 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
-from foldsmith.features.average import wma
-from foldsmith.features.momentum import halves
-from foldsmith.features.trend import put_distances
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import (
+    cut,
+    halves,
+    middles,
+    product,
+    put,
+    put_distances,
+    put_ratios,
+    ratios,
+    sizes,
+)
+from foldsmith.features.logarithm import logs_of
 from foldsmith.features.windows import (
     REACH,
     TILE,
     carry,
-    cut,
     differences,
     lagged_sum,
-    logs_of,
     moments,
-    product,
-    put,
-    put_ratios,
-    ratios,
-    sizes,
     smooth,
     true_range,
     units,
     window_max,
     window_min,
     window_sum,
+    wma,
 )
 
 STILL = 1e-9
@@ -55,7 +58,7 @@ def oscillator(prices: Any, logs: Any, average: Any, starts: Any, out: Any) -> N
             change = differences(close)
             unit = units(average, close, first, stop)
             _smoothed(close, change, lag, before, kept[0], kept[1], first, stop, out)
-            _of_rsi(change, close, high, low, lag, before, kept[2], first, stop, out)
+            _of_rsi(change, close, lag, before, kept[2], first, stop, out)
             put_distances(out[9, first:stop], 14, high, kept[2, 2, : len(close)], unit)
             put_distances(out[10, first:stop], 14, low, kept[2, 2, : len(close)], unit)
             _coppock(logs[3][first:stop].copy(), out[5, first:stop])
@@ -67,15 +70,6 @@ def oscillator(prices: Any, logs: Any, average: Any, starts: Any, out: Any) -> N
             _vortex(high, low, true_range(high, low, close), out[12, first:stop])
             _mass(high, low, lag, before, kept[4], out[13, first:stop])
             before = stop - first
-
-
-@inner
-def middles(high: Any, low: Any) -> Any:
-    """(high + low) / 2."""
-    out = np.empty(len(high))
-    for i in range(len(out)):
-        out[i] = (high[i] + low[i]) / 2
-    return out
 
 
 @inner
@@ -100,7 +94,14 @@ def _smoothed(
 
 @inner
 def _of_rsi(
-    change: Any, close: Any, high: Any, low: Any, lag: int, before: int, kept: Any, first: int, stop: int, out: Any
+    change: Any,
+    close: Any,
+    lag: int,
+    before: int,
+    kept: Any,
+    first: int,
+    stop: int,
+    out: Any,
 ) -> None:
     """Of RSI; the third row of `kept` becomes the exponential mean of 13 closes."""
     n = len(close)

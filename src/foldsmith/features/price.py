@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from foldsmith.features.compiled import entry, inner
-
-from foldsmith.features.windows import REACH, TILE, cut, window_max, window_min
+from foldsmith.features.elementwise import cut
+from foldsmith.features.windows import REACH, TILE, window_max, window_min
 
 LAGS = (1, 3, 6, 12, 24, 48)
 

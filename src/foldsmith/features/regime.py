@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from foldsmith.features.compiled import entry, inner
-
 from foldsmith.features.windows import differences, moments, window_max, window_min, window_sum
 
 SAME = 1e-9

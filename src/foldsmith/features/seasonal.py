@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
-from foldsmith.features.windows import logs_of, twice, window_sum
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.logarithm import logs_of
+from foldsmith.features.windows import twice, window_sum
 
 SLOTS = 86_400
 NEWEST = 10

@@ -13,8 +13,8 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
+from foldsmith.features.compiled import entry, inner
 from foldsmith.features.windows import FLOOR
 
 LENGTHS = (900, 3600, 14_400, 0)
@@ -56,7 +56,12 @@ def timeframe(
             over = _ends(opens[begin:end], seconds[begin:end], LENGTHS[j])
             steps = logs[0][begin:end], logs[3][begin:end]
             row = 4 * j
-            rows = out[row, begin:end], out[row + 1, begin:end], out[row + 2, begin:end], out[row + 3, begin:end]
+            rows = (
+                out[row, begin:end],
+                out[row + 1, begin:end],
+                out[row + 2, begin:end],
+                out[row + 3, begin:end],
+            )
             _walk(part, steps, closes[begin:end], session[begin:end], over, unit, PATHS[j], rows)
 
 

@@ -6,23 +6,18 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import cut, product, put, put_distances, put_logs, put_ratios
 from foldsmith.features.windows import (
     REACH,
     TILE,
     carry,
-    cut,
     differences,
     lagged_sum,
     moments,
-    product,
-    put,
-    put_logs,
-    put_ratios,
     smooth,
     true_range,
-    twice,
     twice_moments,
     units,
     window_max,
@@ -56,14 +51,6 @@ def trend(prices: Any, logs: Any, average: Any, starts: Any, out: Any) -> None:
             _lines(log_close, first, stop, out)
             _choppiness(high, low, ranges, out[13, first:stop])
             before = stop - first
-
-
-@inner
-def put_distances(row: Any, start: int, x: Any, y: Any, unit: Any) -> None:
-    """row[i] = (x[i] - y[i]) / unit[i] from `start` on."""
-    x, y, unit, row = x[start:], y[start:], unit[start:], row[start:]
-    for i in range(len(row)):
-        row[i] = (x[i] - y[i]) / unit[i]
 
 
 @inner

@@ -6,20 +6,22 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
-from foldsmith.features.volume import put_correlations
-from foldsmith.features.windows import (
-    REACH,
-    TILE,
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import (
     cut,
-    differences,
-    lagged_product,
     product,
+    put_correlations,
     put_logs,
     put_ratios,
     put_roots,
     sizes,
+)
+from foldsmith.features.windows import (
+    REACH,
+    TILE,
+    differences,
+    lagged_product,
     window_max,
     window_min,
     window_sum,

@@ -6,22 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
-from foldsmith.features.windows import (
-    REACH,
-    TILE,
-    cut,
-    differences,
-    moments,
-    product,
-    put_logs,
-    put_ratios,
-    put_roots,
-    true_range,
-    twice,
-    window_sum,
-)
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import cut, product, put_logs, put_ratios, put_roots
+from foldsmith.features.windows import REACH, TILE, differences, moments, true_range, twice, window_sum
 
 
 @entry

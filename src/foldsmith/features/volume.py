@@ -6,26 +6,21 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
-from foldsmith.features.windows import (
-    REACH,
-    TILE,
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import (
+    NOISE,
     cut,
-    differences,
-    lagged_sum,
-    moments,
+    growth,
     product,
+    put_correlations,
     put_logs,
     put_ratios,
     signs,
     sizes,
-    twice,
-    window_sum,
+    typical_prices,
 )
-
-NOISE = 1e-12
-"""A variance below this part of the mean square is rounding, and counts as none."""
+from foldsmith.features.windows import REACH, TILE, differences, lagged_sum, moments, twice, window_sum
 
 
 @entry
@@ -63,15 +58,6 @@ def volume(
             for i in range(len(log_high)):
                 log_high[i] -= log_low[i]
             _correlation(log_high, lv, lv24, out[10, first:stop])
-
-
-@inner
-def typical_prices(high: Any, low: Any, close: Any) -> Any:
-    """(high + low + close) / 3."""
-    out = np.empty(len(close))
-    for i in range(len(out)):
-        out[i] = (high[i] + low[i] + close[i]) / 3
-    return out
 
 
 @inner
@@ -168,28 +154,6 @@ def _illiquidity(log_close: Any, v: Any, row: Any) -> None:
 
 
 @inner
-def growth(short: Any, long: Any, scale: float) -> Any:
-    """scale * short / long, or 1 where one of them is not above 0."""
-    out = np.empty(len(short))
-    for i in range(len(out)):
-        part = scale * short[i] / long[i]
-        out[i] = part if (short[i] > 0) & (long[i] > 0) else 1.0
-    return out
-
-
-@inner
 def _correlation(x: Any, y: Any, y24: Any, row: Any) -> None:
     sums = window_sum(x, 24), window_sum(product(x, x), 24), window_sum(product(x, y), 24)
     put_correlations(row, 23, sums[0], sums[1], y24[0], y24[1], sums[2])
-
-
-@inner
-def put_correlations(row: Any, start: int, sx: Any, sxx: Any, sy: Any, syy: Any, sxy: Any) -> None:
-    """Correlations from sums over 24 rows, from `start` on; 0 where one of the two does not vary."""
-    row, sx, sxx, sy, syy, sxy = row[start:], sx[start:], sxx[start:], sy[start:], syy[start:], sxy[start:]
-    for i in range(len(row)):
-        xx, yy = sxx[i] - sx[i] * sx[i] / 24, syy[i] - sy[i] * sy[i] / 24
-        r = (sxy[i] - sx[i] * sy[i] / 24) / (math.sqrt(xx) * math.sqrt(yy))
-        r = r if r < 1 else 1.0
-        r = r if r > -1 else -1.0
-        row[i] = r if (xx > NOISE * sxx[i]) & (yy > NOISE * syy[i]) else 0.0

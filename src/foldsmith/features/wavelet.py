@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 import numpy as np
-from foldsmith.features.compiled import entry, inner
 
+from foldsmith.features.compiled import entry, inner
 from foldsmith.features.windows import differences, window_sum
 
 LEVELS = 5

@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from foldsmith.features.compiled import entry, inner
 
 TILE = 1024
@@ -29,23 +30,19 @@ FLOOR = 1e-6
 
 
 @inner
-def cut(series: Any, first: int, stop: int) -> Any:
-    """Rows [first, stop) of four series, copied: what follows is then compiled for one kind of array alone."""
-    return (
-        series[0][first:stop].copy(),
-        series[1][first:stop].copy(),
-        series[2][first:stop].copy(),
-        series[3][first:stop].copy(),
-    )
+def _blank(n: int, lag: int) -> Any:
+    """Room for n values, of which the first `lag` are 0."""
+    out = np.empty(n)
+    for i in range(min(lag, n)):
+        out[i] = 0.0
+    return out
 
 
 @inner
 def lagged_sum(x: Any, y: Any, lag: int) -> Any:
     """out[i] = x[i] + y[i - lag], and 0 in the first `lag` rows."""
     n = max(len(x) - lag, 0)
-    out = np.empty(len(x))
-    for i in range(min(lag, len(x))):
-        out[i] = 0.0
+    out = _blank(len(x), lag)
     near, far, both = x[lag:], y[:n], out[lag:]
     for i in range(n):
         both[i] = near[i] + far[i]
@@ -56,9 +53,7 @@ def lagged_sum(x: Any, y: Any, lag: int) -> Any:
 def _three(x: Any, lag: int) -> Any:
     """out[i] = x[i] + x[i - lag] + x[i - 2 lag], and 0 in the first 2 lag rows."""
     n = max(len(x) - 2 * lag, 0)
-    out = np.empty(len(x))
-    for i in range(min(2 * lag, len(x))):
-        out[i] = 0.0
+    out = _blank(len(x), 2 * lag)
     a, b, all_ = x[2 * lag :], x[lag:], out[2 * lag :]
     for i in range(n):
         all_[i] = (a[i] + b[i]) + x[i]
@@ -69,9 +64,7 @@ def _three(x: Any, lag: int) -> Any:
 def _four(x: Any, lag: int) -> Any:
     """out[i] = x[i] + x[i - lag] + x[i - 2 lag] + x[i - 3 lag], and 0 in the first 3 lag rows."""
     n = max(len(x) - 3 * lag, 0)
-    out = np.empty(len(x))
-    for i in range(min(3 * lag, len(x))):
-        out[i] = 0.0
+    out = _blank(len(x), 3 * lag)
     a, b, c, all_ = x[3 * lag :], x[2 * lag :], x[lag:], out[3 * lag :]
     for i in range(n):
         all_[i] = (a[i] + b[i]) + (c[i] + x[i])
@@ -108,7 +101,9 @@ def twice(sums: Any, width: int) -> Any:
 @inner
 def _lagged_max(x: Any, lag: int) -> Any:
     n = max(len(x) - lag, 0)
-    out = x.copy()
+    out = np.empty(len(x))
+    for i in range(min(lag, len(x))):
+        out[i] = x[i]
     near, far, both = x[lag:], x[:n], out[lag:]
     for i in range(n):
         a, b = near[i], far[i]
@@ -129,7 +124,9 @@ def window_max(x: Any, width: int) -> Any:
 @inner
 def _lagged_min(x: Any, lag: int) -> Any:
     n = max(len(x) - lag, 0)
-    out = x.copy()
+    out = np.empty(len(x))
+    for i in range(min(lag, len(x))):
+        out[i] = x[i]
     near, far, both = x[lag:], x[:n], out[lag:]
     for i in range(n):
         a, b = near[i], far[i]
@@ -151,19 +148,19 @@ def window_min(x: Any, width: int) -> Any:
 def _joined(x: Any, newer: Any, older: Any, a: int, b: int, squares: bool, ages: bool) -> Any:
     """Moments of a + b values from those of the newest a and of the b before them: see `moments`."""
     n = max(len(x) - a, 0)
-    total, square, aged = np.zeros(len(x)), newer[1], newer[2]
+    total, square, aged = _blank(len(x), a), newer[1], newer[2]
     now, before = x[a:], x[:n]
     s, s_old, out = newer[0][a:], older[0][:n], total[a:]
     for i in range(n):
         out[i] = s[i] + s_old[i] + b * (before[i] - now[i])
     if squares:
-        square = np.zeros(len(x))
+        square = _blank(len(x), a)
         q, q_old, out = newer[1][a:], older[1][:n], square[a:]
         for i in range(n):
             away = before[i] - now[i]
             out[i] = q[i] + q_old[i] + away * (2 * s_old[i] + b * away)
     if ages:
-        aged = np.zeros(len(x))
+        aged = _blank(len(x), a)
         age = b * a + b * (b - 1) / 2
         m, m_old, out = newer[2][a:], older[2][:n], aged[a:]
         for i in range(n):
@@ -175,7 +172,7 @@ def _joined(x: Any, newer: Any, older: Any, a: int, b: int, squares: bool, ages:
 def moments(x: Any, width: int, squares: bool, ages: bool) -> Any:
     """Sums of y, y^2 and j y over the last `width` values, y = x[i - j] - x[i]; the first width - 1 mean nothing.
 
-    About the newest value: equal values then leave exactly nothing. The second and the third are only made if asked for.
+    About the newest value: equal values then leave exactly nothing. The second and the third are made if asked for.
     """
     zero = np.zeros(len(x))
     total = power = (zero, zero, zero)
@@ -197,9 +194,19 @@ def twice_moments(x: Any, made: Any, width: int) -> Any:
 
 
 @inner
+def wma(x: Any, made: Any, period: int) -> Any:
+    """Mean of x with weights 1 to `period`, the newest the heaviest, from its `moments` over `period`."""
+    out = np.empty(len(x))
+    total, _, aged = made
+    for i in range(len(out)):
+        out[i] = x[i] + (period * total[i] - aged[i]) / (period * (period + 1) / 2)
+    return out
+
+
+@inner
 def differences(x: Any) -> Any:
     """out[i] = x[i] - x[i - 1], and 0 for the first, which no window of a feature reaches."""
-    out = np.zeros(len(x))
+    out = _blank(len(x), 1)
     near, out1 = x[1:], out[1:]
     for i in range(len(out1)):
         out1[i] = near[i] - x[i]
@@ -207,19 +214,10 @@ def differences(x: Any) -> Any:
 
 
 @inner
-def product(x: Any, y: Any) -> Any:
-    """out[i] = x[i] y[i]."""
-    out = np.empty(len(x))
-    for i in range(len(out)):
-        out[i] = x[i] * y[i]
-    return out
-
-
-@inner
 def lagged_product(x: Any, lag: int) -> Any:
     """out[i] = x[i] x[i - lag], and 0 in the first `lag` rows."""
     n = max(len(x) - lag, 0)
-    out = np.zeros(len(x))
+    out = _blank(len(x), lag)
     near, far, both = x[lag:], x[:n], out[lag:]
     for i in range(n):
         both[i] = near[i] * far[i]
@@ -227,148 +225,9 @@ def lagged_product(x: Any, lag: int) -> Any:
 
 
 @inner
-def sizes(x: Any) -> Any:
-    """out[i] = |x[i]|."""
-    out = np.empty(len(x))
-    for i in range(len(out)):
-        out[i] = abs(x[i])
-    return out
-
-
-@inner
-def signs(x: Any) -> Any:
-    """out[i] = 1, 0 or -1, as x[i] is above 0, 0 or below."""
-    out = np.empty(len(x))
-    for i in range(len(out)):
-        out[i] = (1.0 if x[i] > 0 else 0.0) - (1.0 if x[i] < 0 else 0.0)
-    return out
-
-
-@inner
-def ratios(x: Any, y: Any, other: float) -> Any:
-    """out[i] = x[i] / y[i], or `other` where y[i] is not above 0."""
-    out = np.empty(len(x))
-    for i in range(len(out)):
-        ratio = x[i] / y[i]
-        out[i] = ratio if y[i] > 0 else other
-    return out
-
-
-@inner
-def put_ratios(row: Any, start: int, x: Any, y: Any, scale: float, other: float) -> None:
-    """row[i] = scale * x[i] / y[i] from `start` on, or `other` where y[i] is not above 0."""
-    x, y, row = x[start:], y[start:], row[start:]
-    for i in range(len(row)):
-        ratio = scale * x[i] / y[i]
-        row[i] = ratio if y[i] > 0 else other
-
-
-@inner
-def put(row: Any, start: int, x: Any, scale: float) -> None:
-    """row[i] = scale * x[i] from `start` on."""
-    x, row = x[start:], row[start:]
-    for i in range(len(row)):
-        row[i] = scale * x[i]
-
-
-@inner
-def put_roots(row: Any, start: int, x: Any, scale: float) -> None:
-    """row[i] = sqrt(scale * max(x[i], 0)) from `start` on."""
-    x, row = x[start:], row[start:]
-    for i in range(len(row)):
-        row[i] = np.sqrt(scale * (x[i] if x[i] > 0 else 0.0))
-
-
-@inner
-def put_logs(row: Any, start: int, x: Any, scale: float) -> None:
-    """row[i] = scale * ln(x[i]) from `start` on."""
-    made, row = logs_of(x)[start:], row[start:]
-    for i in range(len(row)):
-        row[i] = scale * made[i]
-
-
-_LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-# Coefficients of FreeBSD's e_log.c: ln((1 + s) / (1 - s)) = 2 s + s R(s^2), to 2^-58.45.
-_L1, _L2, _L3, _L4 = 6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01, 2.222219843214978396e-01
-_L5, _L6, _L7 = 1.818357216161805012e-01, 1.531383769920937332e-01, 1.479819860511658591e-01
-_ROOT_HALF = np.uint64(0x3FE6A09E667F3BCD)
-_ONE = np.uint64(0x3FF0000000000000)
-_BITS = np.uint64(52)
-# 2^52 with a whole number below 2^52 in its last bits is 2^52 plus that number.
-_MAGIC = np.uint64(0x4330000000000000)
-
-
-@inner
-def logs_of(x: Any) -> Any:
-    """Natural logs of positive numbers, right to an ulp; ln 1 is 0. What it gives of others is a number or NaN.
-
-    In vectors, and with the same bits on every machine: neither is true of the C library's.
-    """
-    n = len(x)
-    exponent, mantissa = np.empty(n), np.empty(n)
-    bits, exponent_bits, mantissa_bits = x.view(np.uint64), exponent.view(np.uint64), mantissa.view(np.uint64)
-    for i in range(n):
-        exponent_bits[i] = ((bits[i] - _ROOT_HALF + _ONE) >> _BITS) | _MAGIC
-    for i in range(n):
-        mantissa_bits[i] = bits[i] - (((bits[i] - _ROOT_HALF + _ONE) >> _BITS) << _BITS) + _ONE
-    out = np.empty(n)
-    for i in range(n):
-        k = exponent[i] - (4503599627370496.0 + 1023.0)
-        f = mantissa[i] - 1.0
-        s = f / (2.0 + f)
-        z = s * s
-        series = z * (_L1 + z * (_L2 + z * (_L3 + z * (_L4 + z * (_L5 + z * (_L6 + z * _L7))))))
-        half = 0.5 * f * f
-        out[i] = k * _LN2_HIGH - ((half - (s * (half + series) + k * _LN2_LOW)) - f)
-    return out
-
-
-@entry
-def fill_logs(x: Any, more: float, out: Any) -> None:
-    """out = ln(x + more), (n,) each."""
-    for at in range(0, len(x), TILE):
-        part = x[at : at + TILE].copy()
-        for i in range(len(part)):
-            part[i] += more
-        made, row = logs_of(part), out[at : at + TILE]
-        for i in range(len(row)):
-            row[i] = made[i]
-
-
-_LOG2_E, _MOST = 1.4426950408889634, 40.0
-# 1.5 * 2^52: what is added to it is rounded to a whole number, which its last bits then hold.
-_ROUND = 6755399441055744.0
-
-
-@inner
-def exponentials(x: Any) -> Any:
-    """exp(x) to 1e-14 of itself, x cut to [-40, 40]; in vectors, and the same bits on every machine."""
-    n = len(x)
-    power, rest, out = np.empty(n), np.empty(n), np.empty(n)
-    for i in range(n):
-        v = x[i]
-        v = v if v < _MOST else _MOST
-        v = v if v > -_MOST else -_MOST
-        rest[i] = v
-        power[i] = v * _LOG2_E + _ROUND
-    for i in range(n):
-        k = power[i] - _ROUND
-        r = (rest[i] - k * _LN2_HIGH) - k * _LN2_LOW
-        tail = 1 / 5040 + r * (1 / 40320 + r * (1 / 362880 + r * (1 / 3628800 + r * (1 / 39916800))))
-        tail = 1 / 2 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120 + r * (1 / 720 + r * tail))))
-        out[i] = 1 + (r + r * r * tail)
-    bits, scale = power.view(np.uint64), rest.view(np.uint64)
-    for i in range(n):
-        scale[i] = (bits[i] << _BITS) + _ONE
-    for i in range(n):
-        out[i] *= rest[i]
-    return out
-
-
-@inner
 def true_range(high: Any, low: Any, close: Any) -> Any:
     """max(high, close before) - min(low, close before); 0 for the first bar, which has no bar before."""
-    out = np.zeros(len(close))
+    out = _blank(len(close), 1)
     high, low, out1 = high[1:], low[1:], out[1:]
     for i in range(len(out1)):
         before = close[i]
@@ -414,15 +273,15 @@ def units(ranges: Any, close: Any, first: int, stop: int) -> Any:
 
 @inner
 def carry(rows: Any, lag: int, before: int, stop: int) -> None:
-    """Move the last `lag` values of the view before, of length `before`, to the front; 0 after them up to `stop`."""
+    """Move the last `lag` values of the view before, of length `before`, to the front; none: 0 up to `stop`."""
     for k in range(len(rows)):
         row, old = rows[k, :stop], rows[k, before - lag : before]
         # Forwards: what is moved may overlap where it goes, but only from behind.
         for i in range(len(old)):
             row[i] = old[i]
-        row = row[lag:]
-        for i in range(len(row)):
-            row[i] = 0.0
+        if before == 0:
+            for i in range(len(row)):
+                row[i] = 0.0
 
 
 @inner

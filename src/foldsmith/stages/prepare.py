@@ -53,9 +53,7 @@ Say = Callable[[str], None]
 def bar_features(market: MarketBars, names: Sequence[str], own: Sequence[Loaded] = ()) -> pl.DataFrame:
     """Features of every bar by these names, `datetime` first; those that the user wrote come last."""
     catalogued = [name for name in names if name in FEATURES]
-    made = compute_features(
-        market.bars, market.timeframe.slot_seconds, catalogued, threads=default_workers()
-    )
+    made = compute_features(market.bars, market.timeframe.slot_seconds, catalogued, threads=default_workers())
     return made.with_columns(each.compute(market.bars) for each in own)
 
 
