@@ -214,18 +214,21 @@ def barriers(market: MarketBars, repeats: int) -> None:
 
 
 CHILD = """
-import resource, sys, time
+import re, sys, time
 sys.argv = ["foldsmith", *{words!r}]
 import foldsmith.cli.main
 {imports}
-before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+
+def peak():
+    # Not ru_maxrss: a child begins with its parent's.
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+
+used, before, start = time.process_time(), peak(), time.perf_counter()
 try:
     foldsmith.cli.main.main()
 except SystemExit as end:
     assert not end.code, end.code
-after = resource.getrusage(resource.RUSAGE_SELF)
-cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-print("MEASURED", time.perf_counter() - start, cpu, before.ru_maxrss, after.ru_maxrss)
+print("MEASURED", time.perf_counter() - start, time.process_time() - used, before, peak())
 """
 IMPORTS = """
 import numba, sklearn, scipy.stats, polars, pandas_market_calendars, lightgbm
