@@ -1,6 +1,6 @@
 """Logarithm, exponential and error function of many numbers at once, compiled.
 
-In vectors, which the C library's have none of, and with the same bits on every machine.
+In vectors, which the C library's have none of.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def fill_logs(x: Any, more: float, out: Any) -> None:
 
 @inner
 def exponentials(x: Any) -> Any:
-    """exp(x) to 1e-14 of itself, x cut to [-40, 40]; in vectors, and the same bits on every machine."""
+    """exp(x) to 1e-14 of itself, x cut to [-40, 40]."""
     n = len(x)
     power, rest, out = np.empty(n), np.empty(n), np.empty(n)
     for i in range(n):
