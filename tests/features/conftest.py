@@ -22,8 +22,9 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "bars"
 def _fresh_kernels() -> None:
     """Drop compiled kernels when a file that they share has changed: the compiler's cache would not notice."""
     folder = Path(foldsmith.features.__file__).parent
-    shared = hashlib.sha256((folder / "windows.py").read_bytes()).hexdigest()
-    mark = folder / "__pycache__" / "windows.sha256"
+    files = ("compiled.py", "elementwise.py", "logarithm.py", "windows.py")
+    shared = hashlib.sha256(b"".join((folder / name).read_bytes() for name in files)).hexdigest()
+    mark = folder / "__pycache__" / "shared.sha256"
     if not mark.is_file() or mark.read_text() != shared:
         for path in mark.parent.glob("*.nb?"):
             path.unlink(missing_ok=True)

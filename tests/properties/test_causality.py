@@ -215,7 +215,9 @@ def test_a_planted_leak_is_found(
         monkeypatch.setattr(
             stage,
             "compute_features",
-            lambda *a: whole(*a).with_columns(pl.col(next(iter(FEATURES))).shift(-1, fill_value=0.0)),
+            lambda *a, **k: whole(*a, **k).with_columns(
+                pl.col(next(iter(FEATURES))).shift(-1, fill_value=0.0)
+            ),
         )
     elif fault == "width":
         choose = stage.choose_barriers

@@ -144,9 +144,9 @@ def test_a_planted_leak_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """One of the features seen half an hour early, in a market without edge: four seeds give it away."""
     whole = prepare_stage.compute_features
 
-    def leaky(bars: pl.DataFrame, slot_seconds: int, names: list[str]) -> pl.DataFrame:
+    def leaky(bars: pl.DataFrame, slot_seconds: int, names: list[str], **options: int) -> pl.DataFrame:
         assert "rsi_14" in FEATURES
-        return whole(bars, slot_seconds, names).with_columns(
+        return whole(bars, slot_seconds, names, **options).with_columns(
             pl.col("rsi_14").shift(-6, fill_value=float("nan"))
         )
 

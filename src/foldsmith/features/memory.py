@@ -6,15 +6,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from foldsmith.features.compiled import entry, inner, summing
 from foldsmith.features.windows import differences, window_sum
 
 NOISE = 1e-12
 """A variance below this part of the mean square is rounding, and counts as none."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@entry
 def memory(prices: Any, logs: Any, starts: Any, out: Any) -> None:
     """Fill `out` (13, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
@@ -36,7 +36,7 @@ def memory(prices: Any, logs: Any, starts: Any, out: Any) -> None:
         _entropy(_orders(close), 2, 6, out[12, begin:end])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _autocorrelation(r: Any, lag: int, row: Any) -> None:
     width = 96
     product = np.zeros(len(r))
@@ -48,7 +48,7 @@ def _autocorrelation(r: Any, lag: int, row: Any) -> None:
         row[i] = cross[i] / scale if scale > 0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _absolute_autocorrelation(x: Any, lag: int, row: Any) -> None:
     width = 96
     product = np.zeros(len(x))
@@ -65,7 +65,7 @@ def _absolute_autocorrelation(x: Any, lag: int, row: Any) -> None:
             row[i] = 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _mean_square_move(x: Any, step: int, width: int) -> Any:
     """Mean of (x - x[-step])^2 over the moves that lie inside the last `width` moves of one bar."""
     square = np.zeros(len(x))
@@ -74,7 +74,7 @@ def _mean_square_move(x: Any, step: int, width: int) -> Any:
     return window_sum(square, width - step + 1) / (width - step + 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _variance_ratio(log_close: Any, r: Any, step: int, row: Any) -> None:
     width = 96
     long, short = _mean_square_move(log_close, step, width), window_sum(r * r, width)
@@ -82,7 +82,7 @@ def _variance_ratio(log_close: Any, r: Any, step: int, row: Any) -> None:
         row[i] = long[i] / (step * short[i] / width) if short[i] > 0 else 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _hurst(log_close: Any, row: Any) -> None:
     width = 128
     one, two = _mean_square_move(log_close, 1, width), _mean_square_move(log_close, 2, width)
@@ -97,7 +97,7 @@ def _hurst(log_close: Any, row: Any) -> None:
         row[i] = rise / (20 * math.log(2.0))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
+@summing
 def _fractional_difference(r: Any, row: Any) -> None:
     """Of order 0.4 over 100 closes, each less the oldest: so a sum of returns, whose weights add up the closes'."""
     order, width = 0.4, 99
@@ -116,7 +116,7 @@ def _fractional_difference(r: Any, row: Any) -> None:
         row[i] = moved / math.sqrt(square[i] / width) if square[i] > 0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _sign_words(close: Any) -> Any:
     """Number of the word that the last three moves spell, each up or not; from the fourth close on."""
     word = np.zeros(len(close), np.int64)
@@ -125,7 +125,7 @@ def _sign_words(close: Any) -> Any:
     return word
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _orders(close: Any) -> Any:
     """Number of the order that the last three closes are in, of equal ones the older first; six of 8 occur."""
     order = np.zeros(len(close), np.int64)
@@ -135,7 +135,7 @@ def _orders(close: Any) -> Any:
     return order
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _entropy(word: Any, first: int, kinds: int, row: Any) -> None:
     """Shannon entropy of the last 62 words over its most, ln(kinds); words are known from row `first` on.
 

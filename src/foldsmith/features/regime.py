@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
-from foldsmith.features.windows import differences, window_max, window_min, window_sum
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.windows import differences, moments, window_max, window_min, window_sum
 
 SAME = 1e-9
 """Values this close, relative to their size, are equal: what is left of a tie is rounding."""
@@ -15,7 +14,7 @@ MOST_T = 100.0
 """A t-statistic is cut here: on a straight line it has no bound."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@entry
 def regime(prices: Any, logs: Any, volumes: Any, starts: Any, out: Any) -> None:
     """Fill `out` (7, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
@@ -34,7 +33,7 @@ def regime(prices: Any, logs: Any, volumes: Any, starts: Any, out: Any) -> None:
         _position(prices[1][begin:end], prices[2][begin:end], prices[3][begin:end], out[6, begin:end])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _twice_below(window: Any) -> int:
     """How many values are below the last, twice, and how many equal it, itself included, once."""
     low, high = window[-1] * (1 - SAME), window[-1] * (1 + SAME)
@@ -44,7 +43,7 @@ def _twice_below(window: Any) -> int:
     return count
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _volatility(square: Any, begin: int, out: Any) -> None:
     # Squares have the order of their roots; the first of them is known at row 24.
     width = 456
@@ -54,19 +53,14 @@ def _volatility(square: Any, begin: int, out: Any) -> None:
         out[1, begin + i] = float(int(3 * count > 2 * width) + int(3 * count > 4 * width))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _trend(x: Any, begin: int, out: Any) -> None:
     width = 48
     middle, sxx = (width - 1) / 2, width * (width * width - 1) / 12
+    total, square, aged = moments(x, width, True, True)
     for i in range(width - 1, len(x)):
-        window, newest = x[i - width + 1 : i + 1], x[i]
-        total = cross = square = 0.0
-        for j in range(width):
-            y = window[j] - newest
-            total += y
-            cross += (j - middle) * y
-            square += y * y
-        syy = square - total * total / width
+        cross = middle * total[i] - aged[i]
+        syy = square[i] - total[i] * total[i] / width
         t = 0.0
         if syy > 0:
             fit = min(cross * cross / (sxx * syy), 1.0)
@@ -76,7 +70,7 @@ def _trend(x: Any, begin: int, out: Any) -> None:
         out[5, begin + i] = float(int(t > 2) - int(t < -2))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _position(high: Any, low: Any, close: Any, row: Any) -> None:
     width = 480
     most, least = window_max(high, width), window_min(low, width)

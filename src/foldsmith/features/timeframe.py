@@ -13,9 +13,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from foldsmith.features.windows import FLOOR, true_range, wilder
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.windows import FLOOR
 
 LENGTHS = (900, 3600, 14_400, 0)
 """Seconds of a longer bar; 0 is a session."""
@@ -27,104 +27,112 @@ FIRST = 14
 """Bars of a block before `unit` is known."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@entry
 def timeframe(
-    prices: Any, logs: Any, opens: Any, closes: Any, session: Any, seconds: Any, starts: Any, out: Any
+    prices: Any,
+    logs: Any,
+    opens: Any,
+    closes: Any,
+    session: Any,
+    seconds: Any,
+    ranges: Any,
+    starts: Any,
+    out: Any,
 ) -> None:
     """Fill `out` (16, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
     prices, logs : open, high, low and close, and their natural logs, (n,) each; opens, closes : microseconds
-    UTC, (n,); session : day number, (n,); seconds : of the day in New York at the open, (n,).
+    UTC, (n,); session : day number, (n,); seconds : of the day in New York at the open, (n,); ranges : average true
+    range, (n,).
     """
     for k in range(len(starts) - 1):
         begin, end = starts[k], starts[k + 1]
         part = (prices[0][begin:end], prices[1][begin:end], prices[2][begin:end], prices[3][begin:end])
-        unit = np.maximum(wilder(true_range(part[1], part[2], part[3]), 14), FLOOR * part[3])
-        days = session[begin:end]
+        unit = ranges[begin:end].copy()
+        for i in range(len(unit)):
+            least = FLOOR * part[3][i]
+            unit[i] = unit[i] if unit[i] > least else least
         for j in range(len(LENGTHS)):
             over = _ends(opens[begin:end], seconds[begin:end], LENGTHS[j])
-            closed, longer = _longer(
-                part, logs[0][begin:end], logs[3][begin:end], closes[begin:end], days, over
+            steps = logs[0][begin:end], logs[3][begin:end]
+            row = 4 * j
+            rows = (
+                out[row, begin:end],
+                out[row + 1, begin:end],
+                out[row + 2, begin:end],
+                out[row + 3, begin:end],
             )
-            _of_last(part[3], unit, closed, longer, begin, out[4 * j : 4 * j + 3])
-            if PATHS[j] > 0:
-                _efficiency(closed, longer, PATHS[j], out[4 * j + 3, begin:end])
-            else:
-                _session_gap(part[0], unit, days, closed, longer, out[4 * j + 3, begin:end])
+            _walk(part, steps, closes[begin:end], session[begin:end], over, unit, PATHS[j], rows)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _ends(opens: Any, seconds: Any, length: int) -> Any:
     """When the stretch of the clock ends in which each bar opens, microseconds UTC; 0 for a session."""
     out = np.zeros(len(opens), np.int64)
     if length > 0:
         for i in range(len(opens)):
-            into = (seconds[i] - DAY_BEGINS) % 86_400 % length
-            out[i] = opens[i] - opens[i] % 1_000_000 + (length - into) * 1_000_000
+            since = float(seconds[i] - DAY_BEGINS)
+            since = since + 86_400.0 if since < 0 else since
+            into = since - length * math.floor(since / length)
+            out[i] = opens[i] // 1_000_000 * 1_000_000 + np.int64(length - into) * 1_000_000
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _longer(prices: Any, log_open: Any, log_close: Any, closes: Any, days: Any, over: Any) -> Any:
-    """How many longer bars have closed at each bar, and open, high, low, close and scaled return of each."""
+@inner
+def _walk(
+    prices: Any, logs: Any, closes: Any, days: Any, over: Any, unit: Any, width: int, rows: Any
+) -> None:
+    """Fill the rows of one length, four features: from bar to bar, with what the last closed longer bar says."""
     open_, high, low, close = prices
+    log_open, log_close = logs
+    moves, locations, distances, others = rows
     n = len(close)
-    closed = np.zeros(n, np.int64)
-    first, most, least, last = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    move, scaled = np.zeros(n), np.zeros(n)
-    m, square = -1, 0.0
+    firsts, lasts = np.empty(n), np.empty(n)
+    first = most = least = last = move = square = begun = 0.0
+    scaled = location = span = shown = efficiency = np.nan
+    closed, is_open = 0, False
     for i in range(n):
-        if i == 0 or days[i] != days[i - 1] or over[i] != over[i - 1]:
-            m += 1
-            first[m], most[m], least[m] = open_[i], high[i], low[i]
-            step, square = log_close[i] - log_open[i], 0.0
-        else:
-            most[m], least[m] = max(most[m], high[i]), min(least[m], low[i])
+        fresh = i == 0 or days[i] != days[i - 1]
+        begun = open_[i] if fresh else begun
+        new = fresh or over[i] != over[i - 1]
+        done = new and is_open
+        if not new:
+            most, least = (high[i] if high[i] > most else most), (low[i] if low[i] < least else least)
             step = log_close[i] - log_close[i - 1]
-        last[m] = close[i]
-        move[m] += step
-        square += step * step
-        scaled[m] = move[m] / math.sqrt(square) if square > 0 else 0.0
-        # No bar joins this longer bar after it has closed: the next one opens at `over` or later.
-        closed[i] = m + 1 if 0 < over[i] <= closes[i] else m
-    return closed, (first, most, least, last, scaled)
+            move, square, last = move + step, square + step * step, close[i]
+            # No bar joins this longer bar after it has closed: the next one opens at `over` or later.
+            done = is_open and 0 < over[i] <= closes[i]
+        for again in range(2):
+            if done:
+                scaled = move / math.sqrt(square) if square > 0 else 0.0
+                span, shown = most - least, last
+                location = (2 * last - most - least) / span if span > 0 else 0.0
+                firsts[closed], lasts[closed] = first, last
+                closed += 1
+                is_open = False
+                efficiency = _efficiency(firsts, lasts, closed, width)
+            if again == 1 or not new:
+                break
+            first, most, least, last, is_open = open_[i], high[i], low[i], close[i], True
+            move = log_close[i] - log_open[i]
+            square = move * move
+            done = 0 < over[i] <= closes[i]
+        known = i >= FIRST
+        moves[i] = scaled if known else np.nan
+        locations[i] = location if known else np.nan
+        scale = span if span > unit[i] else unit[i]
+        distances[i] = (close[i] - shown) / scale if known else np.nan
+        value = (begun - shown) / scale if width == 0 else efficiency
+        others[i] = value if known else np.nan
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _of_last(close: Any, unit: Any, closed: Any, longer: Any, begin: int, out: Any) -> None:
-    most, least, last, scaled = longer[1], longer[2], longer[3], longer[4]
-    for i in range(FIRST, len(close)):
-        k = closed[i] - 1
-        if k >= 0:
-            span = most[k] - least[k]
-            out[0, begin + i] = scaled[k]
-            out[1, begin + i] = (2 * last[k] - most[k] - least[k]) / span if span > 0 else 0.0
-            out[2, begin + i] = (close[i] - last[k]) / max(span, unit[i])
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _efficiency(closed: Any, longer: Any, width: int, row: Any) -> None:
-    first, last = longer[0], longer[3]
-    known, value = 0, 0.0
-    for i in range(FIRST, len(closed)):
-        if closed[i] != known:
-            known = closed[i]
-            oldest = max(known - width, 0)
-            path = abs(last[oldest] - first[oldest])
-            for k in range(oldest + 1, known):
-                path += abs(last[k] - last[k - 1])
-            value = (last[known - 1] - first[oldest]) / path if path > 0 else 0.0
-        if known >= width:
-            row[i] = value
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _session_gap(open_: Any, unit: Any, days: Any, closed: Any, longer: Any, row: Any) -> None:
-    most, least, last = longer[1], longer[2], longer[3]
-    begun = 0.0
-    for i in range(len(open_)):
-        if i == 0 or days[i] != days[i - 1]:
-            begun = open_[i]
-        k = closed[i] - 1
-        if i >= FIRST and k >= 0:
-            row[i] = (begun - last[k]) / max(most[k] - least[k], unit[i])
+@inner
+def _efficiency(first: Any, last: Any, closed: int, width: int) -> float:
+    """Net over path of the last `width` longer bars of those closed; NaN while there are fewer."""
+    if width == 0 or closed < width:
+        return np.nan
+    oldest = closed - width
+    path = abs(last[oldest] - first[oldest])
+    for k in range(oldest + 1, closed):
+        path += abs(last[k] - last[k - 1])
+    return (last[closed - 1] - first[oldest]) / path if path > 0 else 0.0

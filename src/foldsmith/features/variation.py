@@ -6,105 +6,126 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from foldsmith.features.windows import differences, window_max, window_min, window_sum
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import (
+    cut,
+    product,
+    put_correlations,
+    put_logs,
+    put_ratios,
+    put_roots,
+    sizes,
+)
+from foldsmith.features.windows import (
+    REACH,
+    TILE,
+    differences,
+    lagged_product,
+    window_max,
+    window_min,
+    window_sum,
+)
 
 NOISE = 1e-12
 """A variance below this part of the mean square is rounding, and counts as none."""
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@entry
 def variation(prices: Any, logs: Any, starts: Any, out: Any) -> None:
     """Fill `out` (10, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
     prices, logs : open, high, low and close, and their natural logs, (n,) each.
     """
     for k in range(len(starts) - 1):
-        begin, end = starts[k], starts[k + 1]
-        part = (logs[0][begin:end], logs[1][begin:end], logs[2][begin:end], logs[3][begin:end])
-        _without_jumps(part[3], begin, out)
-        _of_ranges(part, begin, out)
-        _channels(prices[1][begin:end], prices[2][begin:end], part, begin, out)
-        _together(part[1], part[2], out[7, begin:end])
-        _gaps(part[0], part[3], out[8, begin:end])
-        _ulcer(part[3], out[9, begin:end])
+        for at in range(starts[k], starts[k + 1], TILE):
+            first, stop = max(at - REACH, starts[k]), min(at + TILE, starts[k + 1])
+            part = cut(logs, first, stop)
+            r = differences(part[3])
+            square48 = window_sum(product(r, r), 48)
+            _without_jumps(sizes(r), square48, first, stop, out)
+            _of_ranges(part[1], part[2], square48, first, stop, out)
+            _channels(prices[1][first:stop].copy(), prices[2][first:stop].copy(), part, first, stop, out)
+            _together(part[1], part[2], out[7, first:stop])
+            _gaps(part[0], part[3], out[8, first:stop])
+            _ulcer(part[3], out[9, first:stop])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _without_jumps(log_close: Any, begin: int, out: Any) -> None:
-    n = len(log_close)
-    size = np.abs(differences(log_close))
-    product, middle = np.zeros(n), np.zeros(n)
-    for i in range(2, n):
-        product[i] = size[i] * size[i - 1]
-        a, b, c = size[i], size[i - 1], size[i - 2]
-        median = max(min(a, b), min(max(a, b), c))
-        middle[i] = median * median
-    square, products, medians = window_sum(size * size, 48), window_sum(product, 47), window_sum(middle, 46)
+@inner
+def _without_jumps(size: Any, square48: Any, first: int, stop: int, out: Any) -> None:
+    middle = np.zeros(len(size))
+    now, once, out2 = size[2:], size[1:], middle[2:]
+    for i in range(len(out2)):
+        a, b, c = now[i], once[i], size[i]
+        low, high = (a if a < b else b), (a if a > b else b)
+        high = high if high < c else c
+        median = low if low > high else high
+        out2[i] = median * median
+    products = window_sum(lagged_product(size, 1), 47)
     unbiased = math.pi / (6 - 4 * math.sqrt(3.0) + math.pi)
-    for i in range(48, n):
-        bipower = math.pi / 2 * products[i] / 47
-        out[0, begin + i] = math.sqrt(bipower)
-        out[1, begin + i] = max(1 - bipower / (square[i] / 48), 0.0) if square[i] > 0 else 0.0
-        out[2, begin + i] = math.sqrt(unbiased * medians[i] / 46)
+    put_roots(out[0, first:stop], 48, products, math.pi / 2 / 47)
+    row, products, squares = out[1, first:stop][48:], products[48:], square48[48:]
+    for i in range(len(row)):
+        share = 1 - (math.pi / 2 * products[i] / 47) / (squares[i] / 48)
+        row[i] = (share if share > 0 else 0.0) if squares[i] > 0 else 0.0
+    put_roots(out[2, first:stop], 48, window_sum(middle, 46), unbiased / 46)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _of_ranges(logs: Any, begin: int, out: Any) -> None:
-    r = differences(logs[3])
-    span = logs[1] - logs[2]
-    square, spans, spans2 = window_sum(r * r, 48), window_sum(span, 48), window_sum(span * span, 48)
-    for i in range(48, len(r)):
-        known = square[i] > 0 and spans2[i] > 0
-        out[3, begin + i] = 0.5 * math.log(spans2[i] / (4 * math.log(2.0)) / square[i]) if known else 0.0
-    for i in range(47, len(r)):
+@inner
+def _of_ranges(log_high: Any, log_low: Any, square48: Any, first: int, stop: int, out: Any) -> None:
+    n = len(log_high)
+    span, ratio = np.empty(n), np.empty(n)
+    for i in range(n):
+        span[i] = log_high[i] - log_low[i]
+    spans, spans2 = window_sum(span, 48), window_sum(product(span, span), 48)
+    for i in range(n):
+        part = spans2[i] / (4 * math.log(2.0)) / square48[i]
+        ratio[i] = part if (square48[i] > 0) & (spans2[i] > 0) else 1.0
+    put_logs(out[3, first:stop], 48, ratio, 0.5)
+    row, spans, spans2 = out[4, first:stop][47:], spans[47:], spans2[47:]
+    for i in range(len(row)):
         variance = spans2[i] - spans[i] * spans[i] / 48
-        known = variance > NOISE * spans2[i]
-        out[4, begin + i] = math.sqrt(variance / 48) / (spans[i] / 48) if known else 0.0
+        part = math.sqrt(variance / 48) / (spans[i] / 48)
+        row[i] = part if variance > NOISE * spans2[i] else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _channels(high: Any, low: Any, logs: Any, begin: int, out: Any) -> None:
-    most, least = window_max(logs[1], 24), window_min(logs[2], 24)
-    for i in range(23, len(high)):
-        out[5, begin + i] = most[i] - least[i]
+@inner
+def _channels(high: Any, low: Any, logs: Any, first: int, stop: int, out: Any) -> None:
+    row, most, least = out[5, first:stop][23:], window_max(logs[1], 24)[23:], window_min(logs[2], 24)[23:]
+    for i in range(len(row)):
+        row[i] = most[i] - least[i]
     high12, low12 = window_max(high, 12), window_min(low, 12)
-    high48, low48 = window_max(high, 48), window_min(low, 48)
-    for i in range(47, len(high)):
+    # Of four neighbouring windows of 12 bars.
+    high48, low48 = window_max(high, 48)[47:], window_min(low, 48)[47:]
+    row, high12, low12 = out[6, first:stop][47:], high12[47:], low12[47:]
+    for i in range(len(row)):
         span = high48[i] - low48[i]
-        out[6, begin + i] = (high12[i] - low12[i]) / span if span > 0 else 1.0
+        part = (high12[i] - low12[i]) / span
+        row[i] = part if span > 0 else 1.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _together(log_high: Any, log_low: Any, row: Any) -> None:
-    width = 24
     x, y = differences(log_high), differences(log_low)
-    sx, sy, sxy = window_sum(x, width), window_sum(y, width), window_sum(x * y, width)
-    sxx, syy = window_sum(x * x, width), window_sum(y * y, width)
-    for i in range(width, len(x)):
-        xx, yy = sxx[i] - sx[i] * sx[i] / width, syy[i] - sy[i] * sy[i] / width
-        if xx > NOISE * sxx[i] and yy > NOISE * syy[i]:
-            r = (sxy[i] - sx[i] * sy[i] / width) / (math.sqrt(xx) * math.sqrt(yy))
-            row[i] = min(max(r, -1.0), 1.0)
-        else:
-            row[i] = 0.0
+    sx, sxx, sxy = window_sum(x, 24), window_sum(product(x, x), 24), window_sum(product(x, y), 24)
+    put_correlations(row, 24, sx, sxx, window_sum(y, 24), window_sum(product(y, y), 24), sxy)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _gaps(log_open: Any, log_close: Any, row: Any) -> None:
-    gap = np.zeros(len(log_open))
-    for i in range(1, len(gap)):
-        gap[i] = abs(log_open[i] - log_close[i - 1])
-    gaps, bodies = window_sum(gap, 48), window_sum(np.abs(log_close - log_open), 48)
-    for i in range(48, len(gap)):
-        total = gaps[i] + bodies[i]
-        row[i] = gaps[i] / total if total > 0 else 0.0
+    n = len(log_open)
+    gap, both = np.zeros(n), np.empty(n)
+    opened, gap1 = log_open[1:], gap[1:]
+    for i in range(len(gap1)):
+        gap1[i] = abs(opened[i] - log_close[i])
+    for i in range(n):
+        both[i] = gap[i] + abs(log_close[i] - log_open[i])
+    put_ratios(row, 48, window_sum(gap, 48), window_sum(both, 48), 1.0, 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _ulcer(log_close: Any, row: Any) -> None:
-    below = log_close - window_max(log_close, 24)
-    total = window_sum(below * below, 24)
-    for i in range(46, len(row)):
-        row[i] = math.sqrt(total[i] / 24)
+    below = window_max(log_close, 24)
+    for i in range(len(below)):
+        below[i] = (log_close[i] - below[i]) * (log_close[i] - below[i])
+    put_roots(row, 46, window_sum(below, 24), 1 / 24)

@@ -6,15 +6,24 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from foldsmith.features.windows import differences, window_sum
+from foldsmith.features.compiled import entry, inner
+from foldsmith.features.elementwise import (
+    NOISE,
+    cut,
+    growth,
+    product,
+    put_correlations,
+    put_logs,
+    put_ratios,
+    signs,
+    sizes,
+    typical_prices,
+)
+from foldsmith.features.windows import REACH, TILE, differences, lagged_sum, moments, twice, window_sum
 
-NOISE = 1e-12
-"""A variance below this part of the mean square is rounding, and counts as none."""
 
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@entry
 def volume(
     prices: Any, logs: Any, volumes: Any, log_volume: Any, session: Any, starts: Any, out: Any
 ) -> None:
@@ -24,118 +33,127 @@ def volume(
     session : day number, (n,).
     """
     for k in range(len(starts) - 1):
-        begin, end = starts[k], starts[k + 1]
-        high, low, close = prices[1][begin:end], prices[2][begin:end], prices[3][begin:end]
-        v, lv = volumes[begin:end], log_volume[begin:end]
-        typical = (high + low + close) / 3
-        change = differences(close)
-        _against_past(v, lv, begin, out)
-        _balance(change, v, begin, out)
-        _flow(typical, v, out[5, begin:end])
-        _location(high, low, close, v, out[6, begin:end])
-        _session_vwap(typical, close, v, session[begin:end], out[7, begin:end])
-        _vwap(typical, close, v, out[8, begin:end])
-        _illiquidity(logs[3][begin:end], v, out[9, begin:end])
-        _correlation(logs[1][begin:end] - logs[2][begin:end], lv, out[10, begin:end])
+        value = total = 0.0
+        for at in range(starts[k], starts[k + 1], TILE):
+            first, stop = max(at - REACH, starts[k]), min(at + TILE, starts[k + 1])
+            _, high, low, close = cut(prices, first, stop)
+            _, log_high, log_low, log_close = cut(logs, first, stop)
+            v, lv = volumes[first:stop].copy(), log_volume[first:stop].copy()
+            typical = typical_prices(high, low, close)
+            v6 = window_sum(v, 6)
+            v24 = twice(twice(v6, 6), 12)
+            lv24 = window_sum(lv, 24), window_sum(product(lv, lv), 24)
+            _against_past(lv, lv24, v6, twice(v24, 24), first, stop, out)
+            _balance(differences(close), v, v24, out[3, first:stop], out[4, first:stop])
+            money = product(typical, v)
+            _flow(typical, money, out[5, first:stop])
+            _location(high, low, close, v, out[6, first:stop])
+            where = at - first
+            value, total = _session_vwap(
+                money[where:], close[where:], v[where:], session[max(at - 1, 0) : stop],
+                at - max(at - 1, 0), value, total, out[7, at:stop],
+            )  # fmt: skip
+            _vwap(window_sum(money, 24), v24, close, out[8, first:stop])
+            _illiquidity(log_close, v, out[9, first:stop])
+            for i in range(len(log_high)):
+                log_high[i] -= log_low[i]
+            _correlation(log_high, lv, lv24, out[10, first:stop])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _against_past(v: Any, lv: Any, begin: int, out: Any) -> None:
-    total, squares = window_sum(lv, 48), window_sum(lv * lv, 48)
-    short, long = window_sum(v, 6), window_sum(v, 48)
-    for i in range(1, len(v)):
-        out[0, begin + i] = lv[i] - lv[i - 1]
-    for i in range(47, len(v)):
+@inner
+def _against_past(lv: Any, lv24: Any, v6: Any, v48: Any, first: int, stop: int, out: Any) -> None:
+    row, now = out[0, first:stop][1:], lv[1:]
+    for i in range(len(row)):
+        row[i] = now[i] - lv[i]
+    total, squares, now = twice(lv24[0], 24)[47:], twice(lv24[1], 24)[47:], lv[47:]
+    row = out[1, first:stop][47:]
+    for i in range(len(row)):
         variance = (squares[i] - total[i] * total[i] / 48) / 48
-        known = variance > NOISE * squares[i] / 48
-        out[1, begin + i] = (lv[i] - total[i] / 48) / math.sqrt(variance) if known else 0.0
-        out[2, begin + i] = math.log((1 + short[i] / 6) / (1 + long[i] / 48))
+        z = (now[i] - total[i] / 48) / math.sqrt(variance)
+        row[i] = z if variance > NOISE * squares[i] / 48 else 0.0
+    ratio = np.empty(len(lv))
+    for i in range(len(ratio)):
+        ratio[i] = (1 + v6[i] / 6) / (1 + v48[i] / 48)
+    put_logs(out[2, first:stop], 47, ratio, 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})  # type: ignore[untyped-decorator, unused-ignore]
-def _balance(change: Any, v: Any, begin: int, out: Any) -> None:
-    width = 24
-    signed = np.sign(change) * v
-    net, total, last = window_sum(signed, width), window_sum(v, width), window_sum(v, width - 1)
-    # Least-squares slope of the running balance, as weights of the signed volumes that it sums.
-    weight = np.zeros(width)
-    for j in range(width - 1, 0, -1):
-        weight[j - 1] = (j - (width - 1) / 2) / (width * (width * width - 1) / 12)
-        weight[j - 1] += weight[j]
-    for i in range(width, len(v)):
-        out[3, begin + i] = net[i] / total[i] if total[i] > 0 else 0.0
-    for i in range(width - 1, len(v)):
-        slope = 0.0
-        window = signed[i - width + 2 : i + 1]
-        for j in range(width - 1):
-            slope += weight[j] * window[j]
-        out[4, begin + i] = slope / (last[i] / (width - 1)) if last[i] > 0 else 0.0
+@inner
+def _balance(change: Any, v: Any, v24: Any, net_row: Any, slope_row: Any) -> None:
+    width, n = 24, len(v)
+    signed = product(signs(change), v)
+    put_ratios(net_row, width, window_sum(signed, width), v24, 1.0, 0.0)
+    # The running balance, whose slope does not depend on where it began.
+    balance, run = np.empty(n), 0.0
+    for i in range(n):
+        run += signed[i]
+        balance[i] = run
+    total, _, aged = moments(balance, width, False, True)
+    middle, sxx = (width - 1) / 2, width * (width * width - 1) / 12
+    for i in range(n):
+        total[i] = (middle * total[i] - aged[i]) / sxx
+    # It sums the volumes of all bars of the window but the oldest.
+    put_ratios(slope_row, width - 1, total, window_sum(v, width - 1), width - 1.0, 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _flow(typical: Any, v: Any, row: Any) -> None:
-    up, down = np.zeros(len(v)), np.zeros(len(v))
-    for i in range(1, len(v)):
-        if typical[i] > typical[i - 1]:
-            up[i] = typical[i] * v[i]
-        elif typical[i] < typical[i - 1]:
-            down[i] = typical[i] * v[i]
-    ups, downs = window_sum(up, 14), window_sum(down, 14)
-    for i in range(14, len(v)):
-        total = ups[i] + downs[i]
-        row[i] = 100 * ups[i] / total if total > 0 else 50.0
+@inner
+def _flow(typical: Any, money: Any, row: Any) -> None:
+    n = len(typical)
+    up, down = np.zeros(n), np.zeros(n)
+    now, sums, up1, down1 = typical[1:], money[1:], up[1:], down[1:]
+    for i in range(len(up1)):
+        up1[i] = sums[i] if now[i] > typical[i] else 0.0
+    for i in range(len(down1)):
+        down1[i] = sums[i] if now[i] < typical[i] else 0.0
+    ups = window_sum(up, 14)
+    put_ratios(row, 14, ups, lagged_sum(ups, window_sum(down, 14), 0), 100.0, 50.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _location(high: Any, low: Any, close: Any, v: Any, row: Any) -> None:
-    flow = np.zeros(len(v))
+    flow = np.empty(len(v))
     for i in range(len(v)):
         span = high[i] - low[i]
-        if span > 0:
-            flow[i] = v[i] * ((close[i] - low[i]) - (high[i] - close[i])) / span
-    flows, total = window_sum(flow, 20), window_sum(v, 20)
-    for i in range(19, len(v)):
-        row[i] = flows[i] / total[i] if total[i] > 0 else 0.0
+        part = v[i] * ((close[i] - low[i]) - (high[i] - close[i])) / span
+        flow[i] = part if span > 0 else 0.0
+    put_ratios(row, 19, window_sum(flow, 20), window_sum(v, 20), 1.0, 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _session_vwap(typical: Any, close: Any, v: Any, session: Any, row: Any) -> None:
-    value = total = 0.0
-    for i in range(len(v)):
-        if i > 0 and session[i] != session[i - 1]:
+@inner
+def _session_vwap(
+    money: Any, close: Any, v: Any, session: Any, known: int, value: float, total: float, row: Any
+) -> Any:
+    """From row `at` of the table on; `session` begins `known` rows before. Returns the running sums."""
+    day = session[known:]
+    for i in range(len(row)):
+        last = day[i - 1] if i > 0 else session[0]
+        if day[i] != last:
             value = total = 0.0
-        value += typical[i] * v[i]
+        value += money[i]
         total += v[i]
-        row[i] = close[i] / (value / total) - 1 if total > 0 else 0.0
+        part = close[i] / (value / total) - 1
+        row[i] = part if total > 0 else 0.0
+    return value, total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _vwap(typical: Any, close: Any, v: Any, row: Any) -> None:
-    value, total = window_sum(typical * v, 24), window_sum(v, 24)
-    for i in range(23, len(v)):
-        row[i] = close[i] / (value[i] / total[i]) - 1 if total[i] > 0 else 0.0
+@inner
+def _vwap(value: Any, total: Any, close: Any, row: Any) -> None:
+    value, total, close, row = value[23:], total[23:], close[23:], row[23:]
+    for i in range(len(row)):
+        part = close[i] / (value[i] / total[i]) - 1
+        row[i] = part if total[i] > 0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _illiquidity(log_close: Any, v: Any, row: Any) -> None:
-    cost = np.abs(differences(log_close))
+    cost = sizes(differences(log_close))
     for i in range(len(v)):
-        cost[i] = cost[i] / v[i] if v[i] > 0 else 0.0
-    short, long = window_sum(cost, 12), window_sum(cost, 48)
-    for i in range(48, len(v)):
-        known = short[i] > 0 and long[i] > 0
-        row[i] = math.log((short[i] / 12) / (long[i] / 48)) if known else 0.0
+        part = cost[i] / v[i]
+        cost[i] = part if v[i] > 0 else 0.0
+    short = window_sum(cost, 12)
+    put_logs(row, 48, growth(short, twice(twice(short, 12), 24), 4.0), 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
-def _correlation(x: Any, y: Any, row: Any) -> None:
-    width = 24
-    sx, sy, sxy = window_sum(x, width), window_sum(y, width), window_sum(x * y, width)
-    sxx, syy = window_sum(x * x, width), window_sum(y * y, width)
-    for i in range(width - 1, len(x)):
-        xx, yy = sxx[i] - sx[i] * sx[i] / width, syy[i] - sy[i] * sy[i] / width
-        if xx > NOISE * sxx[i] and yy > NOISE * syy[i]:
-            r = (sxy[i] - sx[i] * sy[i] / width) / (math.sqrt(xx) * math.sqrt(yy))
-            row[i] = min(max(r, -1.0), 1.0)
-        else:
-            row[i] = 0.0
+@inner
+def _correlation(x: Any, y: Any, y24: Any, row: Any) -> None:
+    sums = window_sum(x, 24), window_sum(product(x, x), 24), window_sum(product(x, y), 24)
+    put_correlations(row, 23, sums[0], sums[1], y24[0], y24[1], sums[2])

@@ -10,15 +10,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from foldsmith.features.compiled import entry, inner
 from foldsmith.features.windows import differences, window_sum
 
 LEVELS = 5
 WIDTH = 64
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@entry
 def wavelet(logs: Any, starts: Any, out: Any) -> None:
     """Fill `out` (9, n), rows in catalogue order. Block k is rows starts[k] to starts[k + 1].
 
@@ -31,7 +31,7 @@ def wavelet(logs: Any, starts: Any, out: Any) -> None:
         _shares(detail, begin, out)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _details(x: Any) -> Any:
     """Details of levels 1 to 5, (5, n); that of level j means something from row 2^j - 1 on."""
     detail = np.zeros((LEVELS, len(x)))
@@ -45,7 +45,7 @@ def _details(x: Any) -> Any:
     return detail
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _scaled(detail: Any, r: Any, begin: int, out: Any) -> None:
     square = window_sum(r * r, WIDTH)
     for i in range(WIDTH, len(r)):
@@ -54,7 +54,7 @@ def _scaled(detail: Any, r: Any, begin: int, out: Any) -> None:
             out[level, begin + i] = detail[level, i] / spread if spread > 0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+@inner
 def _shares(detail: Any, begin: int, out: Any) -> None:
     n = detail.shape[1]
     energy, total = np.empty((LEVELS, n)), np.zeros(n)

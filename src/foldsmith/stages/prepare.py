@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldsmith.config import NEUTRAL_SHARE, VOLATILITY_WINDOW, PrepareSettings, parameters
+from foldsmith.config import (
+    NEUTRAL_SHARE,
+    VOLATILITY_WINDOW,
+    PrepareSettings,
+    default_workers,
+    parameters,
+)
 from foldsmith.contracts import BARS, LABELS
 from foldsmith.errors import DataError
 from foldsmith.features import FEATURES
@@ -53,7 +59,7 @@ def bar_features(market: MarketBars, names: Sequence[str], own: Sequence[Loaded]
     """
     inputs = inputs_of(name for name in names if name in FITTED)
     catalogued = [name for name in (*names, *inputs) if name in FEATURES]
-    made = compute_features(market.bars, market.timeframe.slot_seconds, catalogued)
+    made = compute_features(market.bars, market.timeframe.slot_seconds, catalogued, threads=default_workers())
     return made.with_columns(each.compute(market.bars) for each in own)
 
 
