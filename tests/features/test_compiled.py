@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import foldsmith
@@ -17,11 +18,13 @@ def decorators(function: ast.FunctionDef) -> set[str]:
     return {each.id for each in found if isinstance(each, ast.Name)}
 
 
+@cache
 def functions(path: Path) -> list[ast.FunctionDef]:
     nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
     return [node for node in nodes if isinstance(node, ast.FunctionDef)]
 
 
+@cache
 def inner_of(path: Path) -> set[str]:
     return {node.name for node in functions(path) if decorators(node) & INNER}
 
