@@ -12,7 +12,7 @@ from tests.workflow.conftest import Desk
 
 from foldsmith.runs.manifest import read
 
-SETTINGS = ["--models", "lightgbm,logistic", "--horizons", 10, "--n-splits", 3, "--tune", "--n-trials", 3]
+SETTINGS = ["--models", "lightgbm", "--horizons", 10, "--n-splits", 2, "--tune", "--n-trials", 4]
 WORDS = {"dask": "spawn_main", "ray": "ray::"}
 """In the command line of a process that makes calls."""
 
