@@ -16,6 +16,7 @@ from foldsmith.runs.files import (
     canonical_json,
     disk_trouble,
     hash_file,
+    hash_raw,
     parse_json,
     read_json,
     write_json,
@@ -152,3 +153,19 @@ def test_a_file_hash_is_sha256_of_its_bytes(content: bytes) -> None:
         file.write(content)
         file.flush()
         assert hash_file(Path(file.name)) == hashlib.sha256(content).hexdigest()
+
+
+def test_raw_files_may_lie_elsewhere_behind_a_link(tmp_path: Path) -> None:
+    """Raw bars are the user's own and may be on another disk; files of a run are never followed out of it."""
+    folder = tmp_path / "contracts"
+    folder.mkdir()
+    (tmp_path / "bars.csv").write_text("1,2,3")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "bars.csv")
+    (folder / "a.csv").symlink_to(tmp_path / "bars.csv")
+    assert hash_raw(tmp_path / "link.csv") == hash_raw(tmp_path / "bars.csv")
+    linked = hash_raw(folder)
+    (folder / "a.csv").unlink()
+    (folder / "a.csv").write_text("1,2,3")
+    assert hash_raw(folder) == linked
+    with pytest.raises(DataError, match="ordinary file"):
+        hash_file(tmp_path / "link.csv")

@@ -164,13 +164,16 @@ def hash_file(path: Path) -> str:
 
 
 def hash_raw(path: Path) -> str:
-    """SHA-256 of a file as of `hash_file`; of a folder, that of the names and hashes of the files in it."""
+    """SHA-256 of a file as of `hash_file`; of a folder, that of the names and hashes of the files in it.
+
+    Links are followed: raw files are the user's own, and may lie on another disk.
+    """
     if not path.is_dir():
-        return hash_file(path)
+        return hash_file(path.resolve())
     whole = hashlib.sha256()
     for item in sorted(path.iterdir()):
         if item.is_file() and not item.name.startswith("."):
-            whole.update(f"{item.name}\0{hash_file(item)}\n".encode(errors="surrogateescape"))
+            whole.update(f"{item.name}\0{hash_file(item.resolve())}\n".encode(errors="surrogateescape"))
     return whole.hexdigest()
 
 
