@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import json
 import shutil
 
@@ -47,6 +48,9 @@ def test_what_became_of_the_raw_file_is_told(workspace: Workspace) -> None:
     path.unlink()
     assert trace(workspace, find_run(workspace, model))[-1].state == GONE
     path.symlink_to("elsewhere")
+    assert trace(workspace, find_run(workspace, model))[-1].state == GONE
+    path.unlink()
+    os.mkfifo(path)
     assert trace(workspace, find_run(workspace, model))[-1].state == BROKEN
 
 
