@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from foldsmith.config import BAG, REFIT, ValidationSettings
 from foldsmith.contracts import UTC_MICROSECONDS, oof_contract, probability_columns
 from foldsmith.dataset import Dataset
 from foldsmith.intervals import Rows
+from foldsmith.models.own import OwnModel
 from foldsmith.stages.horizon import HorizonTable
 from foldsmith.stages.model_store import StoredModel, mean_of
 from foldsmith.stages.scores import log_loss, table_scores
@@ -21,6 +23,9 @@ from foldsmith.validation.cross_validate import NONE, Probabilities, class_share
 from foldsmith.validation.select import stability
 
 Features = Mapping[str, tuple[str, ...]]
+Own = Mapping[str, OwnModel]
+"""Models that the user wrote, by name."""
+NO_OWN: Own = MappingProxyType({})
 WHOLE = "whole"
 """Name of the tuning study over the whole training segment."""
 
@@ -60,6 +65,7 @@ def assemble(
     settings: ValidationSettings,
     fitted: Mapping[str, Result],
     features: Features,
+    own: Own = NO_OWN,
 ) -> CrossValidated:
     """Join the units of one horizon into tables, models and scores."""
     h = table.horizon
@@ -78,7 +84,9 @@ def assemble(
         oof = oof.with_columns(pl.Series(name, stored[:, i]) for i, name in enumerate(names))
         predicted = _on_validation(model, h, settings, fitted)
         validation = validation.with_columns(pl.Series(name, predicted[:, i]) for i, name in enumerate(names))
-    bases = {model: _base(model, h, settings, fitted, features.get(model)) for model in models}
+    bases = {
+        model: _base(model, h, settings, fitted, features.get(model), own.get(model)) for model in models
+    }
     order = list(oof_contract(models).columns)
     oof = oof.select(order)
     validation = validation.select([name for name in order if name != "fold"])
@@ -118,17 +126,19 @@ def _base(
     settings: ValidationSettings,
     fitted: Mapping[str, Result],
     features: tuple[str, ...] | None,
+    own: OwnModel | None,
 ) -> StoredModel:
     """The base model that predicts later rows."""
+    record = None if own is None else own.record
     if settings.predict_with == REFIT:
         made = fitted[refit_key(model, horizon)]
-        return StoredModel(model, made.record["params"], made.files, features=features)
+        return StoredModel(model, made.record["params"], made.files, features=features, own=record)
     made_by_fold = [fitted[fold_key(model, horizon, k)] for k in range(settings.n_splits)]
     members = tuple(
-        StoredModel(model, made.record["params_of_model"], made.files, features=features)
+        StoredModel(model, made.record["params_of_model"], made.files, features=features, own=record)
         for made in made_by_fold
     )
-    return StoredModel(model, members[0].params, {}, features=features, members=members)
+    return StoredModel(model, members[0].params, {}, features=features, members=members, own=record)
 
 
 def events_table(data: Dataset) -> pl.DataFrame:
