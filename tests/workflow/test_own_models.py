@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,7 @@ def test_it_goes_from_the_line_to_the_prediction(desk: Desk) -> None:
     for model in (ensemble, fresh, alone):
         assert model.parameters["own_models"] == {"naive_bayes": record}
         printed = desk.call("evaluate", "--run-id", model.id, "--split", "validation").stdout
+        evaluated = Path(value(printed, "Evaluation saved to")).name
         scored = pl.read_parquet(desk.path / value(printed, "Evaluation saved to") / "predictions.parquet")
         desk.call(
             "predict",
@@ -76,8 +79,9 @@ def test_it_goes_from_the_line_to_the_prediction(desk: Desk) -> None:
         both = scored.join(predicted, on="datetime", how="left", suffix="_again")
         for name in ("prob_short", "prob_neutral", "prob_long"):
             assert both[name].equals(both[f"{name}_again"].alias(name))
-    for run in (made, ensemble, fresh, alone):
-        assert desk.call("runs", "reproduce", run.id).stdout.endswith("the same content\n")
+    for run in (made.id, ensemble.id, fresh.id, alone.id, evaluated):
+        assert desk.call("runs", "reproduce", run).stdout.endswith("the same content\n")
+    assert "--models naive_bayes,logistic" in desk.call("runs", "explain", made.id).stdout
 
 
 def test_worker_processes_are_sent_the_text(desk: Desk) -> None:
@@ -164,22 +168,27 @@ def test_a_saved_model_is_revived_by_its_own_text_alone(desk: Desk, tmp_path: Pa
     assert other.call("predict", "--run-id", model.id, *raw).stdout == before
 
 
-def test_each_text_is_counted_as_a_thing_tried(desk: Desk) -> None:
-    def count() -> int:
-        dataset = next(parent for parent in made.parents if parent.kind == "dataset")
-        return Ledger(desk.workspace.ledger).trial_count(dataset.content)
+def test_the_ledger_says_which_text_was_tried(desk: Desk) -> None:
+    def tried(run_id: str) -> list[Any]:
+        with contextlib.closing(sqlite3.connect(desk.workspace.ledger)) as ledger:
+            rows = ledger.execute("SELECT body FROM entries WHERE kind = 'trial' AND run_id = ?", [run_id])
+            return [json.loads(body)["params"].get("own_model") for (body,) in rows]
 
     made = desk.train("--model", "naive_bayes", "--horizon", 5)
-    before = count()
-    desk.call(*TRAIN)
-    assert count() == before
+    assert tried(made.id) == [made.parameters["own_models"]["naive_bayes"]]
+    assert tried(desk.train("--model", "logistic", "--horizon", 5).id) == [None]
     try:
         (desk.path / "my_models.py").write_text(CODE.replace("1e-12", "1e-10"))
-        desk.call(*TRAIN)
-        assert count() == before + 1
+        other = desk.train("--model", "naive_bayes", "--horizon", 5)
+        assert tried(other.id) == [other.parameters["own_models"]["naive_bayes"]]
+        assert tried(other.id) != tried(made.id)
         # Bringing a run up to date takes the file as it is.
-        again = desk.call("pipeline", "rerun", "--from-run", made.id, "--stage", "train")
-        assert "model naive_bayes: class NaiveBayes of my_models.py" in again.stdout
+        again = desk.call("pipeline", "rerun", made.id, "--from", "train").stdout
+        assert "model naive_bayes: class NaiveBayes of my_models.py" in again
+        assert made.id in again
+        (desk.path / "models.toml").unlink()
+        told = desk.call("pipeline", "rerun", made.id, "--from", "train", status=2).stderr
+        assert "needs model naive_bayes, which models.toml does not name" in told
     finally:
         restore(desk)
 
@@ -187,7 +196,7 @@ def test_each_text_is_counted_as_a_thing_tried(desk: Desk) -> None:
 HOSTILE = {
     "[models": "cannot be read as TOML",
     "models = 3": "one table [models]",
-    "[models]\na = 'my_models.py:NaiveBayes'\n[more]\nb = 1": "holds more",
+    "[models]\na = 'my_models.py:NaiveBayes'\n[more]\nb = 1": "holds 'more'; one table",
     "[models]\na = 3": "model a is 3",
     "[models]\na = 'my_models.py'": "a file below the workspace and a class in it",
     "[models]\na = 'my_models.py:a.b'": "a file below the workspace and a class in it",
@@ -250,7 +259,7 @@ def test_a_model_is_tried_before_anything_is_fitted(desk: Desk, tmp_path: Path) 
         ):
             assert "naive_bayes breaks the contract of a model: fitted twice" in desk.denied(*words)
         (desk.path / "my_models.py").write_text(CODE.replace("return np.exp", "return 1 / 0 + np.exp"))
-        assert "failed to predict: ZeroDivisionError at line 28 of my_models.py" in desk.denied(*TRAIN)
+        assert "failed to predict: ZeroDivisionError at line 27 of my_models.py" in desk.denied(*TRAIN)
     finally:
         restore(desk)
 
