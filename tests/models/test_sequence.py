@@ -3,6 +3,8 @@
 import json
 import pickle
 import random
+import tracemalloc
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -16,7 +18,7 @@ from foldsmith.errors import DataError, IntegrityError, SettingError
 from foldsmith.models.base import FACTS_FILE
 from foldsmith.models.sequence import SEQUENCES
 from foldsmith.models.stored import pack
-from foldsmith.models.windows import windows
+from foldsmith.models.windows import as_windows, view_windows, windows
 
 torch_only = pytest.mark.skipif(
     find_spec("torch") is None, reason="needs the extra `neural`: torch is not installed"
@@ -82,6 +84,25 @@ def test_windows_look_at_no_bar_after_their_own():
     assert whole.tolist() == still.tolist()
 
 
+def test_a_view_is_the_windows_without_their_memory():
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(40, 3)).astype(np.float32)
+    values[11, 2] = np.nan
+    block, bar = np.repeat([0, 1], 20), np.array([3, 5, 16, 17, 19, 21, 25, 39])
+    cube, whole = windows(values, block, bar, 5)
+    view, same = view_windows(values, block, bar, 5)
+    assert whole.tolist() == same.tolist()
+    assert view.shape == cube.shape
+    assert view.values is values
+    for rows in (slice(None), slice(1, 3), np.array([2, 0])):
+        assert view[rows].tobytes() == cube[rows].tobytes()
+        assert as_windows(cube)[rows].tobytes() == cube[rows].tobytes()
+    assert view.take(np.array([1, 2]))[:].tobytes() == cube[1:3].tobytes()
+    assert view.last().tobytes() == cube[:, -1].tobytes()
+    held = {b for last in bar[whole] for b in range(last - 4, last + 1)}
+    assert np.flatnonzero(view.read()).tolist() == sorted(held)
+
+
 def test_windows_refuse_what_is_not_there():
     values, block = np.zeros((4, 1), dtype=np.float32), np.zeros(4, dtype=np.int64)
     for bar in ([4], [-1]):
@@ -102,6 +123,51 @@ def test_they_find_what_lies_in_the_window(name):
     np.testing.assert_allclose(P.sum(axis=1), 1, atol=1e-12)
     base = np.array([np.average(label == Y, weights=W) for label in (-1, 0, 1)])
     assert log_loss(y, P, w) < 0.8 * log_loss(y, np.tile(base, (len(y), 1)), w)
+
+
+@torch_only
+def test_a_view_of_bars_is_fitted_to_the_same_bytes(name):
+    """And no bar outside the windows that are fitted on has a say: spoilt, they change nothing."""
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(200, P)).astype(np.float32)
+    block, bar = np.repeat([0, 1], 100), np.arange(200)
+    view, _ = view_windows(values, block, bar, LENGTH)
+    y = rng.integers(-1, 2, len(view)).astype(np.int8)
+    w = rng.uniform(0.5, 1.5, len(view))
+    on, stop = np.r_[0:60, 110:130], np.arange(140, 170)
+    fits = []
+    for rows, against in ((view.take(on), view.take(stop)), (view[on], view[stop])):
+        model = quick(name).fit(rows, y[on], w[on], evaluation=(against, y[stop], w[stop]))
+        fits.append((model.to_files(), model.predict_proba(rows).tobytes()))
+    spoilt = values.copy()
+    spoilt[~(view.take(on).read() | view.take(stop).read())] = np.nan
+    assert np.isnan(spoilt).any()
+    other = replace(view, values=spoilt)
+    model = quick(name).fit(other.take(on), y[on], w[on], evaluation=(other.take(stop), y[stop], w[stop]))
+    fits.append((model.to_files(), model.predict_proba(other.take(on)).tobytes()))
+    assert fits[0] == fits[1] == fits[2]
+    with pytest.raises(DataError, match="is nan"):
+        model.predict_proba(other)
+    with pytest.raises(DataError, match="bars by features"):
+        model.predict_proba(replace(view, length=LENGTH - 1))
+
+
+@torch_only
+def test_a_view_is_never_held_whole():
+    """Peak memory of numpy's arrays beside the bars, in fitting and in predicting, is far below that of the windows."""
+    n, length, p = 6000, 64, 8
+    values = np.random.default_rng(0).normal(size=(n, p)).astype(np.float32)
+    view, whole = view_windows(values, np.zeros(n, dtype=np.int64), np.arange(n), length)
+    y = np.where(values[whole, 0] > 0, 1, -1).astype(np.int8)
+    model = quick("tcn", length=length, n_epochs=1, width=4)
+    tracemalloc.start()
+    try:
+        model.fit(view, y, np.ones(len(y)))
+        model.predict_proba(view)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.5 * len(view) * length * p * 4, peak
 
 
 @torch_only

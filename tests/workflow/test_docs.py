@@ -120,8 +120,12 @@ def test_the_regression_of_the_page_on_labels_runs_as_it_stands(
 
 
 def test_the_commands_of_the_page_on_models_run_as_they_stand(tiny: Desk) -> None:
+    """With the file and the class that it shows."""
+    text = (ROOT / "docs" / "models.md").read_text()
+    (tiny.path / "models.toml").write_text(*re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
+    (tiny.path / "my_models.py").write_text(*re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     shown = commands("docs/models.md")
-    assert [words[0] for words in shown] == ["cv", "cv"]
+    assert [words[0] for words in shown] == ["cv", "cv", "models", "cv", "train"]
     for words in shown:
         tiny.call(*words)
 

@@ -42,10 +42,11 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.
 
 
 def test_every_flag_of_every_command_has_a_test() -> None:
-    # These cover the flags of `runs`, `features` and some of `pipeline`, and --features.
+    # These cover the flags of `runs`, `features`, `models` and some of `pipeline`, and --features.
     import tests.workflow.test_features
     import tests.workflow.test_formats
     import tests.workflow.test_inspect
+    import tests.workflow.test_own_models
     import tests.workflow.test_registry
     import tests.workflow.test_remake
     import tests.workflow.test_rules  # noqa: F401

@@ -30,6 +30,7 @@ from foldsmith.errors import SettingError, UnfinishedError
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Run, Workspace
+    from foldsmith.stages.crossed import Own
 
 
 @click.command(cls=Command)
@@ -61,7 +62,7 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
 
         others = [str(p.name) for p in ctx.command.params if p.name not in ("list_models", "workspace_dir")]
         refuse(ctx, others, "--list-models only lists")
-        for line in model_lines():
+        for line in model_lines(open_workspace(workspace_dir)):
             say(line)
         return
     workspace = open_workspace(workspace_dir)
@@ -77,12 +78,12 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
             ["models", "horizons", *(name for name in STORED if name not in WHERE), "output_name", "dry_run"],
             "a resumed run has the settings it was begun with",
         )
-        dataset, settings = _resumed(workspace, folder, flags["resume"])
+        dataset, settings, own = _resumed(workspace, folder, flags["resume"])
     else:
-        dataset, settings = _fresh(ctx, workspace, flags)
+        dataset, settings, own = _fresh(ctx, workspace, flags)
     if flags["dry_run"]:
         refuse(ctx, ["output_name"], "a dry run writes nothing")
-        _say_plan(dataset, settings, executor.workers)
+        _say_plan(dataset, settings, executor.workers, own)
         return
     from foldsmith.stages.cross_validate import cross_validate
 
@@ -96,6 +97,7 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
             name=flags["output_name"],
             resume=flags["resume"],
             executor=executor,
+            own=own,
         )
     except UnfinishedError as error:
         # Its last words are the command that goes on, to which folders of one's own belong.
@@ -121,35 +123,37 @@ def _list(ctx: click.Context, workspace: Workspace, folder: Path, flags: dict[st
 
 def _fresh(
     ctx: click.Context, workspace: Workspace, flags: dict[str, Any]
-) -> tuple[Run, CrossValidateSettings]:
-    from foldsmith.models.catalogue import resolve
+) -> tuple[Run, CrossValidateSettings, Own]:
+    from foldsmith.cli.models import chosen_models
     from foldsmith.runs.store import horizons_of
 
     validation = validation_settings(ctx)
-    models = resolve(parse_words(flags["models"]))  # an extra that is missing is told now, not after hours
+    # An extra that is missing, and a model that breaks its contract, are told now, not after hours.
+    models, own = chosen_models(workspace, parse_words(flags["models"]))
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     horizons = parse_horizons(flags["horizons"], horizons_of(dataset))
-    features = features_by_model(workspace, dataset, flags["features"], models)
-    return dataset, CrossValidateSettings(models, horizons, validation, features)
+    features = features_by_model(workspace, dataset, flags["features"], models, own)
+    return dataset, CrossValidateSettings(models, horizons, validation, features), own
 
 
-def _resumed(workspace: Workspace, folder: Path, run_id: str) -> tuple[Run, CrossValidateSettings]:
+def _resumed(workspace: Workspace, folder: Path, run_id: str) -> tuple[Run, CrossValidateSettings, Own]:
     from foldsmith.stages.cross_validate import kept_settings
+    from foldsmith.stages.models_file import load_as_recorded
 
-    dataset_id, content, settings = kept_settings(folder, run_id)
+    dataset_id, content, settings, records = kept_settings(folder, run_id)
     dataset = workspace.open_run(workspace.datasets, dataset_id)
     if dataset.manifest.content != content:
         raise SettingError(
             f"run {run_id} was begun on dataset {dataset_id} with content {content[:12]}; the dataset there now has "
             f"{dataset.manifest.content[:12]}. Start a new run."
         )
-    return dataset, settings
+    return dataset, settings, load_as_recorded(workspace, records)
 
 
-def _say_plan(dataset: Run, settings: CrossValidateSettings, workers: int) -> None:
+def _say_plan(dataset: Run, settings: CrossValidateSettings, workers: int, own: Own) -> None:
     from foldsmith.stages.plan import plan_cv
 
-    plan = plan_cv(dataset, settings, workers)
+    plan = plan_cv(dataset, settings, workers, own)
     say(f"fits: {plan.fits:,} ({plan.described})")
     say(f"memory: about {plan.memory_bytes / 2**20:,.0f} MiB with {workers} workers")
     say(f"time: about {plan.seconds / 60:,.1f} min, from one timed fit of each model; nothing was written")

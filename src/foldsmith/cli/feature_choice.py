@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from foldsmith.config import parse_words
@@ -10,24 +11,31 @@ from foldsmith.errors import SettingError
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Run, Workspace
+    from foldsmith.stages.crossed import Own
     from foldsmith.stages.recipe import Recipe
 
 
 def features_by_model(
-    workspace: Workspace, dataset: Run, text: str | None, models: Sequence[str]
+    workspace: Workspace,
+    dataset: Run,
+    text: str | None,
+    models: Sequence[str],
+    own: Own = MappingProxyType({}),
 ) -> dict[str, tuple[str, ...]]:
     """What each model sees, in the dataset's order, of those that do not see all of it.
 
     A model that is made for certain features (`sees`) has them unless the text says what it sees.
 
     text : sets for all models, `core,wavelet`, or by model, `xgboost=core+wavelet,logistic=price`; a model that is not
-    named sees all. SettingError for what is neither, and for a feature that the dataset lacks.
+    named sees all. own : those that the user wrote.
+    SettingError for what is neither, and for a feature that the dataset lacks.
     """
     from foldsmith.models.catalogue import model_class
 
     given = {} if text is None else _words(text, models)
-    own = {name: list(model_class(name).sees) for name in models if name not in given}
-    chosen_words = given | {name: words for name, words in own.items() if words}
+    kinds = {name: own[name].load() if name in own else model_class(name) for name in models}
+    made_for = {name: list(kind.sees) for name, kind in kinds.items() if name not in given}
+    chosen_words = given | {name: words for name, words in made_for.items() if words}
     if not chosen_words:
         return {}
     from foldsmith.stages.horizon import load_recipe

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from foldsmith.models.parameters import Parameter
+    from foldsmith.runs.store import Workspace
 
 
-def model_lines() -> Iterator[str]:
-    """Base models by family, with what tuning searches; ensembles; meta-learners."""
+def model_lines(workspace: Workspace | None = None) -> Iterator[str]:
+    """Base models by family, with what tuning searches; those of models.toml; ensembles; meta-learners."""
     from foldsmith.ensembles.catalogue import ENSEMBLES
     from foldsmith.ensembles.meta_learners import META_LEARNERS
     from foldsmith.models.catalogue import EVERY, FAMILIES, MODELS, YARDSTICKS
@@ -21,15 +22,33 @@ def model_lines() -> Iterator[str]:
         for name in names:
             model = MODELS[name]
             stops = "yes" if model.early_stopping else "no"
-            table = ", ".join(_parameter(key, entry) for key, entry in model.parameters.items())
-            yield f"  {name:<23} {family:<10} {stops:<12} {_needs(name):<26} {table or 'none'}"
+            table = parameter_list(model.parameters)
+            yield f"  {name:<23} {family:<10} {stops:<12} {_needs(name):<26} {table}"
             yield f"  {'':<23} {first_line(model.__doc__)}"
+    if workspace is not None:
+        yield from _own_lines(workspace)
     yield "ensembles:"
     for name, ensemble in ENSEMBLES.items():
         yield f"  {name:<14} {first_line(ensemble.__doc__)}"
     yield "meta-learners:"
     for name, learner in META_LEARNERS.items():
         yield f"  {name:<14} {first_line(learner.__doc__)}"
+
+
+def _own_lines(workspace: Workspace) -> Iterator[str]:
+    """The models of models.toml; their files are not run to list them."""
+    from foldsmith.stages.models_file import FILE, read_models_file
+
+    lines = read_models_file(workspace)
+    if lines:
+        yield f"your own, in {FILE}; `foldsmith models check NAME` tries one and says its hyperparameters:"
+    for name, line in lines.items():
+        yield f"  {name:<23} {'own':<10} class {line.class_name} of {line.file}"
+
+
+def parameter_list(table: Mapping[str, Parameter]) -> str:
+    """Hyperparameters with their defaults, and the range that tuning searches."""
+    return ", ".join(_parameter(key, entry) for key, entry in table.items()) or "none"
 
 
 def _parameter(key: str, entry: Parameter) -> str:

@@ -8,6 +8,7 @@ import foldsmith
 from foldsmith.cli.cv import cv
 from foldsmith.cli.evaluate import evaluate
 from foldsmith.cli.features import features
+from foldsmith.cli.models import models
 from foldsmith.cli.pipeline import pipeline
 from foldsmith.cli.predict import predict
 from foldsmith.cli.remake import reproduce
@@ -26,5 +27,5 @@ def main() -> None:
 
 
 runs.add_command(reproduce)
-for command in (simulate, pipeline, cv, train, evaluate, predict, features, runs):
+for command in (simulate, pipeline, cv, train, evaluate, predict, features, models, runs):
     main.add_command(command)

@@ -116,7 +116,7 @@ def train(ctx: click.Context, /, workspace_dir: Path, config: dict[str, Any], **
     if flags["list_models"]:
         from foldsmith.cli.listing import model_lines
 
-        for line in model_lines():
+        for line in model_lines(open_workspace(workspace_dir)):
             say(line)
         return
     name, horizon = flags["model"], flags["horizon"]
@@ -141,11 +141,13 @@ def _trained(
 ) -> Run:
     from foldsmith.ensembles.catalogue import ENSEMBLES
     from foldsmith.models.catalogue import MODELS
+    from foldsmith.stages.models_file import own_lines
 
-    if name in MODELS:
+    own = own_lines(workspace, [name])
+    if name in MODELS or name in own:
         return _base(ctx, workspace, name, horizon, params, folder, flags)
     if name not in ENSEMBLES:
-        raise SettingError(f"unknown model {name!r}; there are {', '.join([*MODELS, *ENSEMBLES])}.")
+        raise SettingError(f"unknown model {name!r}; there are {', '.join([*MODELS, *ENSEMBLES, *own])}.")
     if params:
         raise SettingError(f"[params] of --config does not apply: {name} is an ensemble. Leave it out.")
     meta_learner = _meta_learner(ctx, name, flags["meta_learner"])
@@ -188,6 +190,7 @@ def _base(
     folder: Path,
     flags: dict[str, Any],
 ) -> Run:
+    from foldsmith.cli.models import chosen_models
     from foldsmith.models.catalogue import make
     from foldsmith.runs.store import horizons_of
     from foldsmith.stages.train import train_base
@@ -205,7 +208,9 @@ def _base(
         raise SettingError(
             "--tune does not apply with [params] in --config: they are chosen already. Leave one out."
         )
-    make(name, seed=settings.seed, **params)  # a wrong hyperparameter is told before any work
+    own = chosen_models(workspace, [name])[1]
+    # A wrong hyperparameter is told before any work.
+    make(own[name].load() if name in own else name, seed=settings.seed, **params)
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     (horizon,) = parse_horizons(str(horizon), horizons_of(dataset))
     return train_base(
@@ -218,7 +223,8 @@ def _base(
         say,
         folder=folder,
         threads=worker_count(flags["workers"]),
-        features=features_by_model(workspace, dataset, flags["features"], [name]).get(name),
+        features=features_by_model(workspace, dataset, flags["features"], [name], own).get(name),
+        own=own.get(name),
     )
 
 
@@ -231,17 +237,17 @@ def _ensemble_from_fresh(
     folder: Path,
     flags: dict[str, Any],
 ) -> Run:
-    from foldsmith.models.catalogue import resolve
+    from foldsmith.cli.models import chosen_models
     from foldsmith.runs.store import horizons_of
     from foldsmith.stages.train import train_fresh
 
     refuse(ctx, ["phase3_output"], "it says where --stacking-data is looked for, which is not given")
     settings = validation_settings(ctx)
     listed = flags["base_models"] if given(ctx, "base_models") else ",".join(DEFAULT_MODELS)
-    models = resolve(parse_words(listed))
+    models, own = chosen_models(workspace, parse_words(listed))
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     horizons = parse_horizons(str(horizon), horizons_of(dataset))
-    features = features_by_model(workspace, dataset, flags["features"], models)
+    features = features_by_model(workspace, dataset, flags["features"], models, own)
     return train_fresh(
         dataset,
         CrossValidateSettings(models, horizons, settings, features),
@@ -251,6 +257,7 @@ def _ensemble_from_fresh(
         say,
         folder=folder,
         executor=chosen_executor(flags),
+        own=own,
     )
 
 

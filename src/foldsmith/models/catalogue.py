@@ -37,6 +37,9 @@ MODELS: dict[str, type[Classifier]] = {
     "momentum": Momentum,
 }
 
+Model = str | type[Classifier]
+"""A model by its name here, or as its class: one that a user wrote (`foldsmith.models.own`) has no name here."""
+
 FAMILIES: dict[str, tuple[str, ...]] = {
     "boosters": ("xgboost", "lightgbm", "catboost", "hist_gradient_boosting"),
     "trees": ("random_forest", "extra_trees"),
@@ -51,13 +54,21 @@ YARDSTICKS = "baselines"
 """The family that `all` leaves out: it is there to be beaten, not to be combined."""
 
 
-def model_class(name: str) -> type[Classifier]:
-    """The class of a name; SettingError for an unknown one, MissingExtraError if its library is missing."""
+def model_class(model: Model, own: Sequence[str] = ()) -> type[Classifier]:
+    """The class of a name; SettingError for an unknown one, MissingExtraError if its library is missing.
+
+    A class stands for itself. own : names of models that a user wrote, to be listed beside those here.
+    """
+    if not isinstance(model, str):
+        return model
+    name = model
     if name not in MODELS:
-        near = get_close_matches(name, (*MODELS, *FAMILIES), n=1)
+        near = get_close_matches(name, (*MODELS, *FAMILIES, *own), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""
+        yours = f"; of your own {', '.join(own)}" if own else ""
         raise SettingError(
-            f"unknown model {name!r:.60}; there are {', '.join(MODELS)}; of families {', '.join(FAMILIES)}.{hint}"
+            f"unknown model {name!r:.60}; there are {', '.join(MODELS)}{yours}; of families {', '.join(FAMILIES)}."
+            f"{hint}"
         )
     found = MODELS[name]
     if found.extra is not None and found.library is not None and find_spec(found.library) is None:
@@ -85,11 +96,13 @@ def family_of(name: str) -> str:
     return next(family for family, names in FAMILIES.items() if name in names)
 
 
-def resolve(words: Sequence[str]) -> tuple[str, ...]:
+def resolve(words: Sequence[str], own: Sequence[str] = ()) -> tuple[str, ...]:
     """The models that names stand for, each once, in the order named.
 
     A word is a model, a family, or `all`: every family but the baselines. A family and `all` stand for what is
-    installed. SettingError for an unknown word, one that is said twice, or a family of which nothing is installed;
+    installed, and for none of `own`, the names of models that a user wrote.
+
+    SettingError for an unknown word, one that is said twice, or a family of which nothing is installed;
     MissingExtraError for a model that is named and whose library is missing.
 
     >>> resolve(["logistic", "linear", "baselines"])
@@ -99,16 +112,18 @@ def resolve(words: Sequence[str]) -> tuple[str, ...]:
     for number, word in enumerate(words):
         if word in words[:number]:
             raise SettingError(f"model {word} is named twice.")
-        found.update(dict.fromkeys(_named(word)))
+        found.update(dict.fromkeys(_named(word, own)))
     return tuple(found)
 
 
-def _named(word: str) -> tuple[str, ...]:
+def _named(word: str, own: Sequence[str]) -> tuple[str, ...]:
+    if word in own:
+        return (word,)
     present = installed()
     if word == EVERY:
         return tuple(name for name in present if name not in FAMILIES[YARDSTICKS])
     if word not in FAMILIES:
-        model_class(word)
+        model_class(word, own)
         return (word,)
     names = tuple(name for name in FAMILIES[word] if name in present)
     if not names:
@@ -118,20 +133,21 @@ def _named(word: str) -> tuple[str, ...]:
     return names
 
 
-def make(name: str, *, seed: int, threads: int = 1, **params: Any) -> Classifier:
-    """A new model by name, with hyperparameters over its defaults.
+def make(model: Model, *, seed: int, threads: int = 1, **params: Any) -> Classifier:
+    """A new model by name or class, with hyperparameters over its defaults.
 
     >>> make("logistic", seed=1, l2=0.01).get_params()
     {'seed': 1, 'l2': 0.01}
     """
-    return model_class(name)(seed=seed, threads=threads, **params)
+    return model_class(model)(seed=seed, threads=threads, **params)
 
 
-def load_model(name: str, files: Mapping[str, bytes], *, threads: int = 1) -> Classifier:
+def load_model(model: Model, files: Mapping[str, bytes], *, threads: int = 1) -> Classifier:
     """A saved model from its files; DataError or IntegrityError for files that are none."""
-    return model_class(name).from_files(files, threads=threads)
+    return model_class(model).from_files(files, threads=threads)
 
 
-def search_space(name: str) -> dict[str, Parameter]:
-    """The hyperparameters of a model that tuning searches."""
-    return {key: entry for key, entry in model_class(name).parameters.items() if entry.search is not None}
+def search_space(model: str | type[Classifier]) -> dict[str, Parameter]:
+    """The hyperparameters that tuning searches, of a model by name or class."""
+    found = model_class(model) if isinstance(model, str) else model
+    return {key: entry for key, entry in found.parameters.items() if entry.search is not None}

@@ -1,7 +1,8 @@
 """Networks that read the last bars in order: what they share. Torch is imported when one is fitted or loaded.
 
-Rows are windows, X float32 (n, length, p), oldest bar first, as `foldsmith.models.windows` makes them; the rest of the
-contract is that of every classifier. Not in the catalogue: the stages hand out rows, not windows, as yet.
+Rows are windows, X float32 (n, length, p), oldest bar first, or a view that cuts them out of the bars when they are
+read, as `foldsmith.models.windows` makes them; the rest of the contract is that of every classifier. Not in the
+catalogue: the stages hand out rows, not windows, as yet.
 """
 
 from __future__ import annotations
@@ -9,17 +10,31 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
+from foldsmith.dataset import CLASSES
 from foldsmith.errors import DataError
-from foldsmith.models.base import Classifier, Evaluation, Labels, Matrix, Prepared, Probabilities, Weights
+from foldsmith.models.base import (
+    Classifier,
+    Evaluation,
+    Labels,
+    Matrix,
+    Prepared,
+    Probabilities,
+    Rows,
+    Weights,
+    checked_labels,
+    checked_weights,
+)
 from foldsmith.models.multinomial import SUBSETS, softmax
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.preprocessing import Standardiser
 from foldsmith.models.stored import fact, unreadable
+from foldsmith.models.windows import Windows, as_windows
 
 FILE = "network.safetensors"
 PATIENCE = 4
@@ -48,35 +63,61 @@ class Sequence(Classifier):
     _present: tuple[int, ...]
 
     def prepare(
-        self, X: Matrix, y: Labels, sample_weight: Weights, evaluation: Evaluation | None = None
+        self, X: Any, y: Labels, sample_weight: Weights, evaluation: Evaluation | None = None
     ) -> Prepared:
-        """Check windows X (n, length, p) once; see `Classifier.prepare`."""
-        against = None if evaluation is None else (self._flat(evaluation[0]), *evaluation[1:])
-        return super().prepare(self._flat(X), y, sample_weight, against)
+        """Check windows once; see `Classifier.prepare`. X : float32 (n, length, p), or a view of them, `Windows`."""
+        train = self._rows(X, y, sample_weight, None)
+        n_features = train.X.shape[1] * train.X.shape[2]
+        if evaluation is None:
+            return Prepared(n_features, train, None)
+        return Prepared(n_features, train, self._rows(*evaluation, n_features))
 
-    def predict_proba(self, X: Matrix) -> Probabilities:
-        """float64 (n, 3) of windows X (n, length, p); see `Classifier.predict_proba`."""
-        self._fitted_features()
-        return super().predict_proba(self._flat(X))
+    def predict_proba(self, X: Any) -> Probabilities:
+        """float64 (n, 3) of windows, given as `prepare` takes them; see `Classifier.predict_proba`."""
+        found = self._checked(X, self._fitted_features())
+        if len(found) == 0:
+            return np.empty((0, len(CLASSES)))
+        P = self._predict(found)
+        return np.asarray(P / P.sum(axis=1, keepdims=True))
 
-    def _flat(self, X: Any) -> Any:
-        """Windows side by side, which is how rows are checked and kept."""
-        try:
-            array = np.asarray(X, dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"X holds something else than numbers ({error}).") from error
-        length = int(self.params["length"])
-        if array.ndim != 3 or array.shape[1] != length:
+    def _rows(self, X: Any, y: Labels, weight: Weights, n_features: int | None) -> Rows:
+        view: Any = self._checked(X, n_features)
+        if len(view) == 0:
             raise DataError(
-                f"X has shape {array.shape}; {self.name} needs rows by {length} bars by features: make them with "
+                "there is no row to fit on; purging may have taken all: use more data or a shorter embargo."
+            )
+        return Rows(view, checked_labels(y, len(view)), checked_weights(weight, len(view)))
+
+    def _checked(self, X: Any, n_features: int | None) -> Windows:
+        """Windows as a view; DataError unless of this model's length, finite, and of this width."""
+        length = int(self.params["length"])
+        shape = X.shape if isinstance(X, Windows) else np.shape(X)
+        if len(shape) != 3 or shape[1] != length or shape[2] == 0:
+            raise DataError(
+                f"X has shape {shape}; {self.name} needs rows by {length} bars by features: make them with "
                 "foldsmith.models.windows."
             )
-        return array.reshape(len(array), length * array.shape[2])
+        if n_features is not None and shape[1] * shape[2] != n_features:
+            raise DataError(
+                f"X has shape {shape} and {n_features // length} features are needed, those of the fit."
+            )
+        try:
+            view = X if isinstance(X, Windows) else as_windows(np.ascontiguousarray(X, dtype=np.float32))
+        except (TypeError, ValueError) as error:
+            raise DataError(f"X holds something else than numbers ({error}).") from error
+        bad = np.flatnonzero(view.read() & ~np.isfinite(view.values).all(axis=1))
+        if len(bad):
+            column = int(np.argmin(np.isfinite(view.values[bad[0]])))
+            raise DataError(
+                f"feature {column} of bar {bad[0]} is {view.values[bad[0], column]}; models take finite values only: "
+                "leave out windows that reach into warm-up."
+            )
+        return view
 
-    def _windows(self, flat: Matrix) -> npt.NDArray[np.float64]:
-        """Standardised windows (n, length, p)."""
-        cube = flat.reshape(len(flat) * int(self.params["length"]), -1)
-        return self._standardiser.transform(cube).reshape(len(flat), int(self.params["length"]), -1)
+    def _standardised(self, cube: Matrix) -> npt.NDArray[np.float64]:
+        """Windows (k, length, p) in standard deviations."""
+        flat = cube.reshape(-1, cube.shape[2])
+        return self._standardiser.transform(flat).reshape(cube.shape)
 
     def _build(self, p: int) -> Any:
         """The network for p features, its weights drawn from torch's generator."""
@@ -87,9 +128,8 @@ class Sequence(Classifier):
     def _train(self, train: Any, evaluation: Any | None) -> int | None:
         import torch
 
-        length = int(self.params["length"])
-        p = train.X.shape[1] // length
-        self._standardiser = Standardiser.fit(train.X[:, -p:], train.weight)
+        p = train.X.shape[2]
+        self._standardiser = Standardiser.fit(train.X.last(), train.weight)
         self._present = tuple(int(code) for code in np.unique(train.codes))
         with _one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -108,7 +148,8 @@ class Sequence(Classifier):
         """Train in place; the number of the epoch whose weights are kept."""
         import torch
 
-        X = torch.from_numpy(self._windows(train.X).astype(np.float32))
+        # Each bar once, and windows a batch at a time: standardising is bar by bar, so the bits are the same.
+        X = replace(train.X, values=self._standardiser.transform(train.X.values).astype(np.float32))
         codes = torch.from_numpy(np.searchsorted(self._present, train.codes))
         weight = torch.from_numpy((train.weight / train.weight.mean()).astype(np.float32))
         columns = list(self._present)
@@ -123,7 +164,7 @@ class Sequence(Classifier):
             order = torch.from_numpy(rng.permutation(len(X)))
             for rows in torch.split(order, BATCH):
                 steps.zero_grad()
-                scores = network(X[rows])[:, columns]
+                scores = network(torch.from_numpy(X[rows.numpy()]))[:, columns]
                 losses = torch.nn.functional.cross_entropy(scores, codes[rows], reduction="none")
                 (losses * weight[rows]).mean().backward()
                 torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -144,7 +185,7 @@ class Sequence(Classifier):
         P = self._probabilities(network, rows.X)[np.arange(len(rows.X)), rows.codes]
         return float(np.average(-np.log(np.maximum(P, FLOOR)), weights=rows.weight))
 
-    def _probabilities(self, network: Any, flat: Matrix) -> npt.NDArray[np.float64]:
+    def _probabilities(self, network: Any, X: Windows) -> npt.NDArray[np.float64]:
         import copy
 
         import torch
@@ -152,12 +193,12 @@ class Sequence(Classifier):
         wide = copy.deepcopy(network).double().eval()
         with _one_thread(), torch.no_grad():
             parts = [
-                wide(torch.from_numpy(self._windows(flat[first : first + BATCH]))).numpy()
-                for first in range(0, len(flat), BATCH)
+                wide(torch.from_numpy(self._standardised(X[first : first + BATCH]))).numpy()
+                for first in range(0, len(X), BATCH)
             ]
         return softmax(np.concatenate(parts), self._present)
 
-    def _predict(self, X: Matrix) -> npt.NDArray[Any]:
+    def _predict(self, X: Any) -> npt.NDArray[Any]:
         return self._probabilities(self._network, X)
 
     def _dump(self) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -9,12 +9,14 @@ from typing import Any
 from foldsmith.config import CrossValidateSettings, ValidationSettings, parameters
 from foldsmith.contracts import base_prediction_contract, oof_contract
 from foldsmith.errors import DataError, SettingError
+from foldsmith.models.own import OwnRecord
 from foldsmith.runs.store import Run, ensure_folder, write_json
 from foldsmith.stages import publish
-from foldsmith.stages.crossed import CrossValidated
+from foldsmith.stages.crossed import NO_OWN, CrossValidated, Own
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.model_store import RECIPE, write_model
+from foldsmith.stages.models_file import recorded, records_of
 from foldsmith.stages.out_of_fold import run_folds
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.stacking_data import STACKING, VALIDATION
@@ -34,13 +36,13 @@ def cross_validate(
     name: str | None = None,
     resume: str | None = None,
     executor: Executor,
+    own: Own = NO_OWN,
 ) -> Run:
-    """Make (or resume) and publish one CV run in `folder`."""
+    """Make (or resume) and publish one CV run in `folder`; `own` are those of its models that the user wrote."""
     tables = load_horizons(dataset, settings.horizons, settings.validation)
+    known = {**parameters(settings), **recorded(own)}
     with publishing(folder, "cv", provenance, name=name, resume=resume, resumable=True) as run:
-        run.keep_settings(
-            {**parameters(settings), "dataset": dataset.id, "content": dataset.manifest.content}
-        )
+        run.keep_settings({**known, "dataset": dataset.id, "content": dataset.manifest.content})
         store = UnitStore(run.path)
         found = run_folds(
             tables,
@@ -51,6 +53,7 @@ def cross_validate(
             say=say,
             recorder=run.recorder(dataset.manifest.content),
             features=settings.features,
+            own=own,
         )
         for crossed in found.values():
             _write_horizon(run, crossed, tables[crossed.horizon], dataset, settings)
@@ -59,11 +62,11 @@ def cross_validate(
             {
                 "models": list(settings.models),
                 "horizons": {str(h): crossed.results for h, crossed in found.items()},
-                "settings": parameters(settings),
+                "settings": known,
             },
         )
         return run.publish(
-            parameters=parameters(settings),
+            parameters=known,
             parents=[run_parent(dataset)],
             seed=settings.validation.seed,
             extra={
@@ -74,15 +77,16 @@ def cross_validate(
         )
 
 
-def kept_settings(folder: Path, run_id: str) -> tuple[str, str, CrossValidateSettings]:
-    """Dataset id, its content, and settings of an unfinished CV run, as they were kept for `--resume`."""
+def kept_settings(folder: Path, run_id: str) -> tuple[str, str, CrossValidateSettings, dict[str, OwnRecord]]:
+    """Dataset id, its content, settings, and records of the user's own models of an unfinished CV run, as they were
+    kept for `--resume`."""
     kept = publish.kept_settings(folder, run_id)
     try:
         validation = ValidationSettings(**kept["validation"])
         settings = CrossValidateSettings(
             tuple(kept["models"]), tuple(kept["horizons"]), validation, features_by_model(kept)
         )
-        return str(kept["dataset"]), str(kept["content"]), settings
+        return str(kept["dataset"]), str(kept["content"]), settings, records_of(kept)
     except (KeyError, TypeError, AttributeError, SettingError) as error:
         raise DataError(
             f"what run {run_id} was begun with cannot be read ({error}); start a new run."

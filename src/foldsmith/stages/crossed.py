@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from foldsmith.contracts import UTC_MICROSECONDS, oof_contract, probability_colu
 from foldsmith.dataset import Dataset
 from foldsmith.intervals import Rows
 from foldsmith.models.catalogue import search_space
+from foldsmith.models.own import OwnModel
 from foldsmith.stages.horizon import HorizonTable
 from foldsmith.stages.model_store import StoredModel, mean_of
 from foldsmith.stages.scores import log_loss, table_scores
@@ -22,6 +24,9 @@ from foldsmith.validation.cross_validate import NONE, Probabilities, class_share
 from foldsmith.validation.select import stability
 
 Features = Mapping[str, tuple[str, ...]]
+Own = Mapping[str, OwnModel]
+"""Models that the user wrote, by name."""
+NO_OWN: Own = MappingProxyType({})
 WHOLE = "whole"
 """Name of the tuning study over the whole training segment."""
 
@@ -61,6 +66,7 @@ def assemble(
     settings: ValidationSettings,
     fitted: Mapping[str, Result],
     features: Features,
+    own: Own = NO_OWN,
 ) -> CrossValidated:
     """Join the units of one horizon into tables, models and scores."""
     h = table.horizon
@@ -79,11 +85,17 @@ def assemble(
         oof = oof.with_columns(pl.Series(name, stored[:, i]) for i, name in enumerate(names))
         predicted = _on_validation(model, h, settings, fitted)
         validation = validation.with_columns(pl.Series(name, predicted[:, i]) for i, name in enumerate(names))
-    bases = {model: _base(model, h, settings, fitted, features.get(model)) for model in models}
+    bases = {
+        model: _base(model, h, settings, fitted, features.get(model), own.get(model)) for model in models
+    }
     order = list(oof_contract(models).columns)
     oof = oof.select(order)
     validation = validation.select([name for name in order if name != "fold"])
-    tuned = {model: _tuned(model, h, settings, fitted) for model in models} if settings.tune else {}
+    tuned = (
+        {model: _tuned(model, h, settings, fitted, own.get(model)) for model in models}
+        if settings.tune
+        else {}
+    )
     results = _results(table, training, models, settings, oof, validation, fitted, features)
     return CrossValidated(h, models, oof, validation, bases, tuned, results)
 
@@ -119,17 +131,19 @@ def _base(
     settings: ValidationSettings,
     fitted: Mapping[str, Result],
     features: tuple[str, ...] | None,
+    own: OwnModel | None,
 ) -> StoredModel:
     """The base model that predicts later rows."""
+    record = None if own is None else own.record
     if settings.predict_with == REFIT:
         made = fitted[refit_key(model, horizon)]
-        return StoredModel(model, made.record["params"], made.files, features=features)
+        return StoredModel(model, made.record["params"], made.files, features=features, own=record)
     made_by_fold = [fitted[fold_key(model, horizon, k)] for k in range(settings.n_splits)]
     members = tuple(
-        StoredModel(model, made.record["params_of_model"], made.files, features=features)
+        StoredModel(model, made.record["params_of_model"], made.files, features=features, own=record)
         for made in made_by_fold
     )
-    return StoredModel(model, members[0].params, {}, features=features, members=members)
+    return StoredModel(model, members[0].params, {}, features=features, members=members, own=record)
 
 
 def events_table(data: Dataset) -> pl.DataFrame:
@@ -145,7 +159,11 @@ def events_table(data: Dataset) -> pl.DataFrame:
 
 
 def _tuned(
-    model: str, horizon: int, settings: ValidationSettings, fitted: Mapping[str, Result]
+    model: str,
+    horizon: int,
+    settings: ValidationSettings,
+    fitted: Mapping[str, Result],
+    own: OwnModel | None,
 ) -> dict[str, Any]:
     """What `tuned_params/{model}_h{H}.json` holds.
 
@@ -161,7 +179,7 @@ def _tuned(
     found: dict[str, Any] = {
         "space": {
             name: {"low": low, "high": high, "log": entry.log, "default": entry.default}
-            for name, entry in search_space(model).items()
+            for name, entry in search_space(model if own is None else own.load()).items()
             for low, high in [entry.search or (entry.low, entry.high)]
         },
         "selected": {

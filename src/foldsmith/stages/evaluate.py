@@ -26,7 +26,8 @@ from foldsmith.report.feature_findings import are_feature_findings
 from foldsmith.runs.ledger import LookCount
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
 from foldsmith.stages.horizon import HorizonTable, load_horizons
-from foldsmith.stages.model_store import Predictor, read_model, revive
+from foldsmith.stages.model_store import Predictor, read_model
+from foldsmith.stages.models_file import revived
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.scores import scored
@@ -71,11 +72,15 @@ def evaluate(
     *,
     folder: Path,
     output: Path | None = None,
+    code: Workspace | None = None,
 ) -> Evaluated:
-    """Open `split`, score, trade, report, and publish in `output`, unless given the model's own `evaluations/`."""
+    """Open `split`, score, trade, report, and publish in `output`, unless given the model's own `evaluations/`.
+
+    code : the workspace that names the models that the user wrote; this one unless given.
+    """
     model = open_model(workspace, run_id, folder)
     dataset = parent_dataset(workspace, model)
-    predictor = revive(read_model(model, "model"))
+    predictor = revived(workspace if code is None else code, read_model(model, "model"))
     horizon, settings = int(model.manifest.extra["horizon"]), _settings(model)
     looks = provenance.ledger.record_look(
         run_id=model.id,

@@ -95,7 +95,7 @@ def load(workspace: Workspace, feature: OwnFeature) -> Loaded:
     Raises SettingError for a file outside the workspace or without that function, MissingError for one that is absent.
     """
     where = f"feature {feature.name}: file {feature.file}"
-    path = _inside(workspace, feature)
+    path = inside(workspace, feature.file, where)
     if not path.is_file():
         raise MissingError(f"{where} is not in {workspace.root}; put it there, or mend {FILE}.")
     content = read_small(path, LIMIT)
@@ -137,7 +137,7 @@ def load_as_recorded(workspace: Workspace, features: Sequence[OwnFeature]) -> tu
                 f"the model needs feature {recorded.name}, function {recorded.function} of {recorded.file}, and "
                 f"{workspace.root / FILE} does not name it so. Add it there, if the code is yours."
             )
-        path = _inside(workspace, recorded)
+        path = inside(workspace, recorded.file, f"feature {recorded.name}: file {recorded.file}")
         if not path.is_file():
             raise MissingError(
                 f"the model needs feature {recorded.name} of {path}, which is absent; put back the file with SHA-256 "
@@ -156,14 +156,13 @@ def load_as_recorded(workspace: Workspace, features: Sequence[OwnFeature]) -> tu
     return tuple(found)
 
 
-def _inside(workspace: Workspace, feature: OwnFeature) -> Path:
-    """Where a feature's file lies, links followed; SettingError for a place outside the workspace."""
+def inside(workspace: Workspace, file: str, said: str) -> Path:
+    """Where a user's file lies, links followed; SettingError for a place outside the workspace."""
     root = workspace.root.resolve()
-    path = (root / feature.file).resolve()
-    if Path(feature.file).is_absolute() or not path.is_relative_to(root):
+    path = (root / file).resolve()
+    if Path(file).is_absolute() or not path.is_relative_to(root):
         raise SettingError(
-            f"feature {feature.name}: file {feature.file} lies outside the workspace {root}; copy it there, and name "
-            "it from there."
+            f"{said} lies outside the workspace {root}; copy it there, and name it from there."
         )
     return path
 

@@ -7,9 +7,10 @@ model/ model.json  recipe.json  FILES  base/{name}/ an ensemble, whole: its base
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,9 @@ from foldsmith.dataset import BarInputs, columns
 from foldsmith.ensembles.base import Ensemble
 from foldsmith.ensembles.catalogue import ENSEMBLES, load_ensemble
 from foldsmith.errors import DataError, MissingError
+from foldsmith.models.base import Classifier
 from foldsmith.models.catalogue import MODELS
+from foldsmith.models.own import NAME, OwnRecord
 from foldsmith.runs.store import Run, read_json, write_json
 from foldsmith.validation.cross_validate import Probabilities, predict
 from foldsmith.validation.fold_features import FoldModel
@@ -38,6 +41,7 @@ class StoredModel:
 
     features : those it sees, in the order of its columns; None for all that the recipe names, in that order. Those that
     were fitted with it are among `files`, as `validation.fold_features` saves them.
+    own : of a model that the user wrote, which class of which file it is; the code itself is not saved.
     """
 
     name: str
@@ -46,6 +50,7 @@ class StoredModel:
     bases: dict[str, StoredModel] = field(default_factory=dict)
     features: tuple[str, ...] | None = None
     members: tuple[StoredModel, ...] = ()
+    own: OwnRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def loadable_files(fitted: FoldModel | Ensemble) -> dict[str, bytes]:
     """A fitted model as bytes, loaded once: what cannot be loaded again never becomes part of a run."""
     files = fitted.to_files()
     if isinstance(fitted, FoldModel):
-        FoldModel.from_files(fitted.classifier.name, files)
+        FoldModel.from_files(type(fitted.classifier), files)
     else:
         type(fitted).from_files(files)
     return files
@@ -135,6 +140,7 @@ def write_model(folder: Path, model: StoredModel) -> None:
             "bases": list(model.bases),
             **({} if model.features is None else {"features": list(model.features)}),
             **({"members": len(model.members)} if model.members else {}),
+            **({} if model.own is None else {"own": model.own.as_dict()}),
         },
     )
     for number, member in enumerate(model.members):
@@ -161,9 +167,12 @@ def read_model(run: Run, folder: str) -> StoredModel:
         ) from error
     if features is not None and (not features or len(set(features)) != len(features)):
         raise DataError(f"{path / DESCRIPTION} names no features, or one twice; train the model again.")
+    own = OwnRecord.from_dict(described["own"]) if "own" in described else None
     known = [*MODELS, *ENSEMBLES]
     for entry in (name, *bases):
-        if entry not in known:
+        # A base model that the user wrote says so in its own description.
+        mine = NAME.fullmatch(entry) is not None and (own is not None or entry != name)
+        if entry not in known and not mine:
             raise DataError(f"{path / DESCRIPTION} names {entry!r}; known models are {', '.join(known)}.")
     if any("/" in file or "\\" in file or file.startswith(".") for file in files):
         raise DataError(f"{path / DESCRIPTION} names a file outside its folder; train the model again.")
@@ -177,17 +186,30 @@ def read_model(run: Run, folder: str) -> StoredModel:
         {base: read_model(run, f"{folder}/base/{base}") for base in bases},
         features,
         tuple(read_model(run, f"{folder}/member/{number}") for number in range(members)),
+        own,
     )
-    if any((member.name, member.features) != (name, features) for member in found.members):
+    if any((base, base in ENSEMBLES) != (made.name, False) for base, made in found.bases.items()):
+        raise DataError(f"{path / DESCRIPTION} names other base models than it holds; train the model again.")
+    if any((made.name, made.features, made.own) != (name, features, own) for made in found.members):
         raise DataError(f"{path / DESCRIPTION} describes a bag of different models; train the model again.")
     return found
 
 
-def revive(model: StoredModel) -> Predictor:
-    """Turn stored bytes into a model that predicts."""
+def revive(model: StoredModel, own: Mapping[str, type[Classifier]] = MappingProxyType({})) -> Predictor:
+    """Turn stored bytes into a model that predicts.
+
+    own : classes of models that the user wrote, by name; MissingError for one that is needed and not there. Commands
+    take them from the workspace alone: `stages.models_file.revived`.
+    """
     parts = list(model.bases.values()) or [model]
+    lacking = next((base.name for base in parts if base.own is not None and base.name not in own), None)
+    if lacking is not None:
+        raise MissingError(f"model {lacking} is of the user's own making, and its class is not at hand.")
     bases = {
-        base.name: tuple(FoldModel.from_files(base.name, each.files) for each in base.members or (base,))
+        base.name: tuple(
+            FoldModel.from_files(base.name if base.own is None else own[base.name], each.files)
+            for each in base.members or (base,)
+        )
         for base in parts
     }
     features = {base.name: base.features for base in parts if base.features is not None}

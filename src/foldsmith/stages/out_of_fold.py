@@ -15,12 +15,15 @@ import numpy as np
 from foldsmith.config import BAG, ValidationSettings
 from foldsmith.dataset import Dataset
 from foldsmith.intervals import Rows
+from foldsmith.models.own import OwnModel
 from foldsmith.splits import PurgedKFold
 from foldsmith.stages.certificates import certified_folds, certified_segments
 from foldsmith.stages.crossed import (
+    NO_OWN,
     WHOLE,
     CrossValidated,
     Features,
+    Own,
     assemble,
     fold_key,
     out_of_fold_rows,
@@ -62,14 +65,16 @@ def fit_unit(
     fitting: Fitting,
     settings: ValidationSettings,
     log: StudyLog,
+    own: OwnModel | None = None,
 ) -> Result:
     """Tune and fit one fold; runs in a worker process. Trials in the log are not made again.
 
-    Given `validation`, the fold's model is kept, and predicts these rows too: it is one of a bag.
+    Given `validation`, the fold's model is kept, and predicts these rows too: it is one of a bag. Given `own`, the
+    model is one that the user wrote, whose class is loaded here.
     """
     keys = (model, horizon, fold)
     fit = fit_fold(
-        model,
+        model if own is None else own.load(),
         data,
         train,
         test,
@@ -121,6 +126,7 @@ def refit_unit(
     params: dict[str, Any],
     iterations: list[int | None],
     out_of_fold: Probabilities | None,
+    own: OwnModel | None = None,
 ) -> Result:
     """Fit the whole training segment and predict the validation segment; runs in a worker process.
 
@@ -131,7 +137,7 @@ def refit_unit(
         weight = fitting.weighting.of(data.t0, data.t1)
         calibrator = calibrated(fitting.calibrate, out_of_fold, data.with_weight(weight))
     fitted = refit(
-        model,
+        model if own is None else own.load(),
         data,
         fitting=fitting,
         params=params,
@@ -153,24 +159,26 @@ def run_folds(
     say: Say,
     recorder: TrialRecorder,
     features: Features = MappingProxyType({}),
+    own: Own = NO_OWN,
 ) -> dict[int, CrossValidated]:
     """Fit every fold, then every refit, and put the pieces together, horizon by horizon.
 
     features : what a model sees, for those that do not see all of the dataset; rows and folds are the same for all.
+    own : the models that the user wrote.
     """
     training = {h: table.data.take(table.segments.training) for h, table in tables.items()}
     folds = {h: _folds(training[h], tables[h].separation, settings.n_splits) for h in tables}
     certificates = {h: _certificates(tables[h], training[h], folds[h]) for h in tables}
     seen = _seen(training, features)
-    units = _fold_units(tables, seen, folds, models, settings, store, recorder, features)
+    units = _fold_units(tables, seen, folds, models, settings, store, recorder, features, own)
     refits = 0 if settings.predict_with == BAG else len(models) * len(tables)
     progress = _Progress(say, len(units) + refits)
     fitted = run_units(units, store, executor=executor, done=progress.fold)
     if refits:
-        waiting = _refit_units(tables, seen, folds, models, settings, fitted, features)
+        waiting = _refit_units(tables, seen, folds, models, settings, fitted, features, own)
         fitted |= run_units(waiting, store, executor=executor, done=progress.refit)
     found = {
-        h: assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, features)
+        h: assemble(tables[h], training[h], folds[h], tuple(models), settings, fitted, features, own)
         for h in tables
     }
     for h, crossed in found.items():
@@ -208,6 +216,7 @@ def _fold_units(
     store: UnitStore,
     recorder: TrialRecorder,
     features: Features,
+    own: Own,
 ) -> list[Unit]:
     units = []
     for h, table in tables.items():
@@ -218,7 +227,7 @@ def _fold_units(
             # The refit's own study; longest first, so that no process is left waiting for it at the end.
             parts.insert(0, (WHOLE, np.arange(len(seen[h, None]), dtype=np.int64), None))
         for model in models:
-            entering = recorder.seeing(features.get(model))
+            entering = recorder.seeing(features.get(model)).of(own.get(model))
             for fold, train, test in parts:
                 arguments = {
                     "model": model,
@@ -230,6 +239,7 @@ def _fold_units(
                     "validation": None if validation is None else validation.select(features.get(model)),
                     "fitting": table.fitting,
                     "settings": settings,
+                    "own": own.get(model),
                 }
                 key = fold_key(model, h, fold)
                 arguments["log"] = StudyLog(store.folder / f"{key}.trials", entering, model, h, fold)
@@ -245,6 +255,7 @@ def _refit_units(
     settings: ValidationSettings,
     fitted: Mapping[str, Result],
     features: Features,
+    own: Own,
 ) -> list[Unit]:
     units = []
     for h, table in tables.items():
@@ -261,6 +272,7 @@ def _refit_units(
                 "params": params,
                 "iterations": iterations,
                 "out_of_fold": None,
+                "own": own.get(model),
             }
             if table.fitting.calibrate != NONE:
                 arguments["out_of_fold"] = out_of_fold_rows(model, h, folds[h], fitted, "uncalibrated")

@@ -10,7 +10,9 @@ import numpy as np
 from foldsmith.config import CrossValidateSettings, ValidationSettings
 from foldsmith.dataset import Dataset
 from foldsmith.labels.weighting import Weighting
+from foldsmith.models.catalogue import Model
 from foldsmith.runs.store import Run
+from foldsmith.stages.crossed import NO_OWN, Own
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.validation.cross_validate import fit_fold
 
@@ -32,7 +34,7 @@ class Plan:
     seconds: float
 
 
-def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int) -> Plan:
+def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int, own: Own = NO_OWN) -> Plan:
     """Count the fits exactly; estimate time from one timed fit of each model on the last 5,000 training rows."""
     tables = load_horizons(dataset, settings.horizons, settings.validation)
     validation = settings.validation
@@ -48,7 +50,8 @@ def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int) -> Plan
         training = table.data.take(table.segments.training)
         for model in settings.models:
             seen = training.select(settings.features.get(model))
-            seconds += per_model * _seconds(model, seen, table, validation.seed)
+            kind = own[model].load() if model in own else model
+            seconds += per_model * _seconds(kind, seen, table, validation.seed)
         rows = len(training) * (validation.n_splits - 1) / validation.n_splits
         largest = max(largest, rows * len(table.recipe.names) * 4 * COPIES)
     shared = sum(table.data.X.nbytes for table in tables.values())
@@ -70,7 +73,7 @@ def _trials(validation: ValidationSettings) -> str:
     return f"{validation.n_trials} trials{folds}" + (" at most" if validation.prune else "")
 
 
-def _seconds(model: str, training: Dataset, table: HorizonTable, seed: int) -> float:
+def _seconds(model: Model, training: Dataset, table: HorizonTable, seed: int) -> float:
     """Seconds of a fit on all training rows, from one on the last few."""
     sample = training.take(np.arange(max(0, len(training) - PROBE_ROWS), len(training)))
     started = time.perf_counter()

@@ -14,7 +14,8 @@ from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages.features_file import load_as_recorded
 from foldsmith.stages.horizon import bar_inputs, feature_matrix, known_rows
 from foldsmith.stages.market_bars import market_bars
-from foldsmith.stages.model_store import RECIPE, read_model, revive
+from foldsmith.stages.model_store import RECIPE, read_model
+from foldsmith.stages.models_file import revived
 from foldsmith.stages.prepare import bar_features
 from foldsmith.stages.recipe import Recipe
 
@@ -27,11 +28,11 @@ def predict_bars(
     The bars are read, cleaned, sampled and turned into features by the model's own recipe, so that each row equals, to
     the bit, what an evaluation of the same bars scored. Of the recipe's features those are made that the model, or a
     base model of it, sees; one that a user wrote by the file in `workspace`, which must be the one that the model was
-    made with. A last bar that is not over yet is left out.
+    made with, as must that of a model that a user wrote. A last bar that is not over yet is left out.
     """
     model.verify([f"model/{RECIPE}"])
     recipe = Recipe.read(model.path / "model" / RECIPE)
-    predictor = revive(read_model(model, "model"))
+    predictor = revived(workspace, read_model(model, "model"))
     names = predictor.needed(recipe.features)
     own = load_as_recorded(workspace, [each for each in recipe.own_features if each.name in names])
     raw = read_bars(

@@ -14,6 +14,7 @@ from foldsmith.errors import DataError, IntegrityError, MissingError
 from foldsmith.features import FEATURES
 from foldsmith.features.fitted import FITTED
 from foldsmith.features.sets import resolve, set_names, shortest
+from foldsmith.models.own import OwnModel
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.lineage import SAME, Link, trace
 from foldsmith.runs.manifest import Manifest, counts_as_content
@@ -23,6 +24,7 @@ from foldsmith.stages.cross_validate import cross_validate, features_by_model
 from foldsmith.stages.evaluate import evaluate
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_recipe
+from foldsmith.stages.models_file import check_named, load_as_recorded, records_of
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
 from foldsmith.stages.recipe import Recipe
@@ -69,8 +71,8 @@ def reproduce(
     with tempfile.TemporaryDirectory(prefix="foldsmith-reproduce-") as folder:
         target = Workspace(Path(folder))
         provenance = Provenance(command, Ledger(target.ledger))
-        work = _Remaking(workspace, target, provenance, say, workers)
-        return work.chain(run, first="dataset" if from_raw else run.manifest.kind, also=also, as_it_was=True)
+        work = _Remaking(workspace, target, provenance, say, workers, as_it_was=True)
+        return work.chain(run, first="dataset" if from_raw else run.manifest.kind, also=also)
 
 
 def rerun(
@@ -87,8 +89,8 @@ def rerun(
 
     Raw bars are read as they are now: this is how a chain is brought up to date.
     """
-    work = _Remaking(workspace, workspace, provenance, say, workers)
-    return work.chain(run, first=first, also=also, as_it_was=False)
+    work = _Remaking(workspace, workspace, provenance, say, workers, as_it_was=False)
+    return work.chain(run, first=first, also=also)
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,9 @@ class _Remaking:
     provenance: Provenance
     say: Say
     workers: int
+    as_it_was: bool
 
-    def chain(self, run: Run, *, first: str, also: Sequence[Path], as_it_was: bool) -> list[Remade]:
+    def chain(self, run: Run, *, first: str, also: Sequence[Path]) -> list[Remade]:
         """Make every run of the chain from kind `first` on, in order; those before it are taken as they are."""
         links = trace(self.source, run, also)
         by_kind = {link.named.kind: link for link in links}
@@ -108,7 +111,7 @@ class _Remaking:
                 f"run {run.id} has no {first} in its chain; it was made from "
                 f"{', '.join(link.named.kind for link in links[1:]) or 'nothing'}."
             )
-        if as_it_was:
+        if self.as_it_was:
             _check_unchanged(links, run, first)
         found: dict[str, Run] = {}
         made: list[Remade] = []
@@ -150,6 +153,7 @@ class _Remaking:
                     self.say,
                     folder=self.target.stacking,
                     executor=Executor(workers=self.workers),
+                    own=self._own(known),
                 )
             # Where parents are looked for by id: among those made now, if they were.
             where = self.target if remade else self.source
@@ -186,6 +190,7 @@ class _Remaking:
                 self.say,
                 folder=self.target.runs,
                 executor=Executor(workers=self.workers),
+                own=self._own(known),
             )
         return train_base(
             parents["dataset"],
@@ -198,7 +203,21 @@ class _Remaking:
             folder=self.target.runs,
             threads=self.workers,
             features=tuple(known["features"]) if "features" in known else None,
+            own=self._own(known).get(name),
         )
+
+    def _own(self, known: Mapping[str, Any]) -> dict[str, OwnModel]:
+        """The user's own models of a run: as they were, or, to bring it up to date, as they are."""
+        records = records_of(known)
+        if self.as_it_was:
+            return load_as_recorded(self.source, records)
+        found = check_named(self.source, tuple(records), self.say)
+        lacking = next((name for name in records if name not in found), None)
+        if lacking is not None:
+            raise MissingError(
+                f"the run needs model {lacking}, which models.toml does not name; add it there."
+            )
+        return found
 
     def _evaluation(self, before: Run, known: Mapping[str, Any], model: Run, where: Workspace) -> Run:
         split = str(known["split"])
@@ -220,6 +239,7 @@ class _Remaking:
             self.say,
             folder=model.path.parent,
             output=self.target.runs / model.id / "evaluations" if beside else None,
+            code=self.source,
         ).run
 
 

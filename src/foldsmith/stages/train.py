@@ -17,13 +17,17 @@ from foldsmith.ensembles.catalogue import make_ensemble
 from foldsmith.errors import DataError, IntegrityError, MissingError, SettingError
 from foldsmith.evaluation.metrics import score
 from foldsmith.intervals import Rows, as_instants
+from foldsmith.models.catalogue import Model
+from foldsmith.models.own import OwnModel
 from foldsmith.runs.manifest import Parent
 from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.stages.certificates import certified_apart, certified_folds, certified_segments
-from foldsmith.stages.crossed import WHOLE, CrossValidated, events_table
+from foldsmith.stages.crossed import NO_OWN, WHOLE, CrossValidated, Own, events_table
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_closes, load_horizons, load_recipe
 from foldsmith.stages.model_store import RECIPE, StoredModel, loadable_files, read_model, write_model
+from foldsmith.stages.models_file import KEY as OWN_MODELS
+from foldsmith.stages.models_file import recorded
 from foldsmith.stages.out_of_fold import run_folds, searching, single_trial
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.recipe import Recipe
@@ -76,22 +80,24 @@ def train_base(
     folder: Path,
     threads: int,
     features: tuple[str, ...] | None = None,
+    own: OwnModel | None = None,
 ) -> Run:
     """Fit one base model on the whole training segment, score it on validation, and publish it.
 
     One fit at a time, so it may have all cores (`threads`); its bytes do not depend on them. features : what the model
-    sees, None for all of the dataset.
+    sees, None for all of the dataset. own : the model, where the user wrote it.
     """
+    kind: Model = model if own is None else own.load()
     table = load_horizons(dataset, (horizon,), settings)[horizon]
     data = table.data.select(features)
     training = data.take(table.segments.training)
     with publishing(folder, "model", provenance, prefix=f"{model}_h{horizon}_") as run:
         certificates = {"segments": certified_segments(data, table.segments, table.separation)}
-        recorder = run.recorder(dataset.manifest.content).seeing(features)
+        recorder = run.recorder(dataset.manifest.content).seeing(features).of(own)
         everything = np.arange(len(training), dtype=np.int64)
         say(f"training {model} on {len(training):,} rows of horizon {horizon}")
         fit = fit_fold(
-            model,
+            kind,
             training,
             everything,
             None,
@@ -105,7 +111,7 @@ def train_base(
         if not fit.trials:
             recorder.record(model, horizon, WHOLE, [single_trial(fit.params)])
         fitted = refit(
-            model,
+            kind,
             training,
             fitting=table.fitting,
             calibrator=fit.fitted.correction.calibrator,
@@ -114,7 +120,13 @@ def train_base(
             seed=derived_seed(settings.seed, model, horizon, "refit"),
             threads=threads,
         )
-        stored = StoredModel(model, fitted.classifier.get_params(), loadable_files(fitted), features=features)
+        stored = StoredModel(
+            model,
+            fitted.classifier.get_params(),
+            loadable_files(fitted),
+            features=features,
+            own=None if own is None else own.record,
+        )
         held = data.take(table.segments.validation)
         probabilities = predict_rows(fitted, held)
         rate = np.array(class_shares(training.y))
@@ -132,6 +144,7 @@ def train_base(
                 "horizon": horizon,
                 "params": params,
                 **({} if features is None else {"features": list(features)}),
+                **recorded({} if own is None else {model: own}),
                 **parameters(settings),
             },
             parents=[run_parent(dataset)],
@@ -203,6 +216,7 @@ def fresh_inputs(
     fingerprint: str,
     executor: Executor,
     say: Say,
+    own: Own = NO_OWN,
 ) -> EnsembleInputs:
     """Make the out-of-fold predictions here and now (the legacy way), by the code that `cv` runs."""
     store = UnitStore(run.path)
@@ -215,6 +229,7 @@ def fresh_inputs(
         say=say,
         recorder=run.recorder(fingerprint),
         features=cv.features,
+        own=own,
     )[table.horizon]
     return EnsembleInputs(
         horizon=table.horizon,
@@ -317,12 +332,13 @@ def train_fresh(
     *,
     folder: Path,
     executor: Executor,
+    own: Own = NO_OWN,
 ) -> Run:
     """Train an ensemble on predictions made on the spot (the legacy way)."""
     (horizon,) = cv.horizons
     table = load_horizons(dataset, cv.horizons, cv.validation)[horizon]
     with publishing(folder, "model", provenance, prefix=f"{name}_h{horizon}_") as run:
-        inputs = fresh_inputs(run, table, cv, dataset.manifest.content, executor, say)
+        inputs = fresh_inputs(run, table, cv, dataset.manifest.content, executor, say, own)
         return _finish(run, inputs, table.recipe, name, meta_learner, [run_parent(dataset)])
 
 
@@ -338,6 +354,7 @@ def _finish(
     features = {
         model: list(base.features) for model, base in inputs.bases.items() if base.features is not None
     }
+    own = {model: base.own.as_dict() for model, base in inputs.bases.items() if base.own is not None}
     held = _events(inputs.validation)
     _write_run(run, trained.stored, recipe, held, trained.validation, trained.metrics)
     scored_rows = _events(inputs.oof).take(trained.oof_rows)
@@ -353,6 +370,7 @@ def _finish(
             "meta_learner": meta_learner,
             "base_models": list(inputs.models),
             **({"features": features} if features else {}),
+            **({OWN_MODELS: own} if own else {}),
             **parameters(inputs.settings),
         },
         parents=parents,

@@ -12,8 +12,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from foldsmith.features.sets import shortest
+from foldsmith.models.own import OwnModel, OwnRecord
 from foldsmith.runs.ledger import Ledger
 from foldsmith.validation.tune import Trial
 
@@ -22,13 +24,19 @@ from foldsmith.validation.tune import Trial
 class TrialRecorder:
     """Enters what a run tries on a dataset (its fingerprint); travels to worker processes.
 
-    features : what the tried model sees, where that is not all of the dataset: a choice, and entered with each trial.
+    features : what the tried model sees, where that is not all of the dataset: a choice, and entered with each trial,
+    as is `own`, the hash of its file where the user wrote the model: another text of one name is another thing tried.
     """
 
     ledger: Ledger
     run_id: str
     fingerprint: str
     features: tuple[str, ...] | None = None
+    own: OwnRecord | None = None
+
+    def of(self, own: OwnModel | None) -> TrialRecorder:
+        """One for a model that the user wrote, None for any other."""
+        return replace(self, own=None if own is None else own.record)
 
     def seeing(self, features: Sequence[str] | None) -> TrialRecorder:
         """One for a model that sees these features, None for all."""
@@ -37,7 +45,9 @@ class TrialRecorder:
     def record(self, model: str, horizon: int, fold: int | str, trials: Sequence[Trial]) -> None:
         """Enter trials of one fold, all or none."""
         about = {"run_id": self.run_id, "fingerprint": self.fingerprint, "model": model}
-        seen = {} if self.features is None else {"features": list(self.features)}
+        seen: dict[str, Any] = {} if self.features is None else {"features": list(self.features)}
+        if self.own is not None:
+            seen["own_model"] = self.own.as_dict()
         self.ledger.record_trials(
             [
                 {

@@ -22,7 +22,7 @@ from foldsmith.intervals import Instants, Rows
 from foldsmith.labels.weighting import Weighting
 from foldsmith.models.base import Classifier
 from foldsmith.models.calibrators import Calibrator, calibrator_class
-from foldsmith.models.catalogue import make, model_class
+from foldsmith.models.catalogue import Model, make, model_class
 from foldsmith.splits import PurgedKFold, purged_tail
 from foldsmith.validation.correction import Balance, Correction, balanced, weigh_classes
 from foldsmith.validation.fold_features import FoldFeatures, FoldModel
@@ -131,7 +131,7 @@ def weighted_rows(data: Dataset, weighting: Weighting) -> Dataset:
 
 
 def fit_fold(
-    model: str,
+    model: Model,
     data: Dataset,
     train: Rows,
     test: Rows | None,
@@ -200,7 +200,7 @@ def fit_fold(
 class _FitOn:
     """One model and its hyperparameters, to be fitted on any rows with the features that are fitted with it."""
 
-    model: str
+    model: Model
     params: dict[str, Any]
     seed: int
     threads: int
@@ -279,7 +279,7 @@ def _part(rows: Dataset, balance: Balance | None, on: Rows, stop: Rows, against:
 
 
 def refit(
-    model: str,
+    model: Model,
     data: Dataset,
     *,
     fitting: Fitting,

@@ -21,7 +21,7 @@ from foldsmith.features.fitted import FITTED, MARKOV, models_of
 from foldsmith.features.hmm import Hmm, Parameters
 from foldsmith.intervals import Rows
 from foldsmith.models.base import MAX_FEATURES, Classifier
-from foldsmith.models.catalogue import load_model
+from foldsmith.models.catalogue import Model, load_model
 from foldsmith.models.stored import fact, numbers, pack, unpack
 from foldsmith.validation.correction import Correction
 
@@ -171,9 +171,9 @@ class FoldModel:
         }
 
     @classmethod
-    def from_files(cls, name: str, files: Mapping[str, bytes]) -> Self:
-        """What `to_files` saved of a model of the catalogue. DataError or IntegrityError for anything else."""
-        return cls(FoldFeatures.from_files(files), load_model(name, files), Correction.from_files(files))
+    def from_files(cls, model: Model, files: Mapping[str, bytes]) -> Self:
+        """What `to_files` saved of this model. DataError or IntegrityError for anything else."""
+        return cls(FoldFeatures.from_files(files), load_model(model, files), Correction.from_files(files))
 
 
 def _facts(model: Hmm) -> dict[str, Any]:

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from foldsmith.dataset import Dataset
 from foldsmith.errors import DataError, SettingError
 from foldsmith.models.base import Classifier, Prepared
-from foldsmith.models.catalogue import make, model_class
+from foldsmith.models.catalogue import Model, make, model_class
 from foldsmith.models.parameters import searched, searched_defaults
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
@@ -75,7 +75,7 @@ class Study:
 
 
 def tune(
-    model: str,
+    model: Model,
     parts: Sequence[Part],
     *,
     seed: int,
@@ -132,7 +132,7 @@ def weighted_log_loss(y: npt.NDArray[Any], P: npt.NDArray[Any], weight: npt.NDAr
 class _Objective:
     """Fits and scores; rows are checked and binned once for all trials."""
 
-    def __init__(self, model: str, parts: Sequence[Part], seed: int, threads: int) -> None:
+    def __init__(self, model: Model, parts: Sequence[Part], seed: int, threads: int) -> None:
         self.model, self.seed, self.threads = model, seed, threads
         self.parts = parts
         self._prepared: dict[int, Prepared] = {}
@@ -189,12 +189,12 @@ def _next(
     )
 
 
-def _replay(optuna: Any, study: Any, model: str, trial: Trial) -> None:
+def _replay(optuna: Any, study: Any, model: Model, trial: Trial) -> None:
     """Enter a trial of the past as if it had been run now."""
     if not searched(model_class(model).parameters, trial.params):
         raise SettingError(
             f"trial {trial.number} of the history has parameters {trial.params}, which are outside the "
-            f"search space of {model}; it was made by another version: start the study anew."
+            f"search space of {model_class(model).name}; it was made by another version: start the study anew."
         )
     study.enqueue_trial(dict(trial.params))
     asked = study.ask()
@@ -222,10 +222,12 @@ def _check_history(history: Sequence[Trial]) -> None:
             )
 
 
-def _best(model: str, trials: Sequence[Trial]) -> Study:
+def _best(model: Model, trials: Sequence[Trial]) -> Study:
     done = [(trial.value, trial.number) for trial in trials if trial.value is not None]
     if not done:
-        raise DataError(f"all {len(trials)} trials of {model} failed; the first said: {trials[0].error}")
+        raise DataError(
+            f"all {len(trials)} trials of {model_class(model).name} failed; the first said: {trials[0].error}"
+        )
     value, number = min(done)
     best = trials[number]
     return Study(dict(best.params), best.best_iteration, value, tuple(trials))
