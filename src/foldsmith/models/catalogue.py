@@ -147,7 +147,6 @@ def load_model(model: Model, files: Mapping[str, bytes], *, threads: int = 1) ->
     return model_class(model).from_files(files, threads=threads)
 
 
-def search_space(model: str | type[Classifier]) -> dict[str, Parameter]:
-    """The hyperparameters that tuning searches, of a model by name or class."""
-    found = model_class(model) if isinstance(model, str) else model
-    return {key: entry for key, entry in found.parameters.items() if entry.search is not None}
+def search_space(model: Model) -> dict[str, Parameter]:
+    """The hyperparameters of a model that tuning searches."""
+    return {key: entry for key, entry in model_class(model).parameters.items() if entry.search is not None}
