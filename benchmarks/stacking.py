@@ -34,7 +34,7 @@ from foldsmith.stages.horizon import load_horizons
 from foldsmith.stages.model_store import read_model
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
-from foldsmith.stages.train import train_stored
+from foldsmith.stages.ensemble import train_stored
 
 ROOT = Path(__file__).parents[1]
 HORIZON = 20

@@ -26,13 +26,14 @@ from foldsmith.report.feature_findings import are_feature_findings
 from foldsmith.runs.ledger import LookCount
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
 from foldsmith.stages.horizon import HorizonTable, load_horizons
+from foldsmith.stages.joined_model import scored_rows
 from foldsmith.stages.model_store import Predictor, read_model, revive
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.scores import scored
 from foldsmith.stages.simulated import label_counts
 from foldsmith.stages.tables import read_table, write_table
-from foldsmith.stages.train import parent_dataset, predictions_table
+from foldsmith.stages.trained import parent_dataset, predictions_table
 from foldsmith.validation.cross_validate import Probabilities
 
 Say = Callable[[str], None]
@@ -87,8 +88,8 @@ def evaluate(
     say(f"look {looks.of_run} of this run at its {split} rows; {looks.of_dataset} of the dataset so far")
     table = load_horizons(dataset, (horizon,), settings)[horizon]
     rows = table.segments.named()[split]
+    rows, base = scored_rows(workspace, model, predictor, table.data, rows, say)
     held = table.data.take(rows)
-    base = predictor.base_probabilities(held.X, held.names, held.inputs)
     P = predictor.combine(base)
     say(f"scored {len(held):,} rows")
     output = model.path / "evaluations" if output is None else output
