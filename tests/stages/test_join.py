@@ -210,10 +210,11 @@ def test_folds_that_are_not_those_of_the_settings_are_refused() -> None:
         OofTable(other.frame, 4, other.separation),
         OofTable(other.frame.reverse(), 3, other.separation),
     ):
-        with pytest.raises(DataError, match="folds|back in time"):
+        with pytest.raises(DataError, match=r"folds|back in time"):
             join_out_of_fold([first, wrong], first.separation, 0)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 999), embargo=st.integers(0, 5), purge=st.integers(0, 5))
 def test_widened_labels_are_those_of_the_spans(seed: int, embargo: int, purge: int) -> None:
     table = stored("a", 2, 4, 2, seed, 40, 0)
