@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.workflow.conftest import Desk, value
+from tests.workflow.test_docs import commands
 from tests.workflow.test_flags import covers
 
 from foldsmith.runs.manifest import Manifest
@@ -184,3 +185,10 @@ def test_every_level_is_scored(desk: Desk, model: str, learner: str) -> None:
         line = next(line for line in printed.splitlines() if line.startswith(f"  {name}: "))
         assert f"{first['log_loss']:.4f}" in line
         assert f"{apart['log_loss']['estimate']:+.4f}" in line
+
+
+def test_the_commands_of_the_page_on_ensembles_run_as_they_stand(desk: Desk) -> None:
+    shown = commands("docs/ensembles.md")
+    assert len(shown) == 4
+    for words in shown:
+        desk.call(*words)
