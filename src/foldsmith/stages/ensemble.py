@@ -160,12 +160,19 @@ def train_stored(
             models = ", ".join(sources[-1].inputs.models)
             rows = sources[-1].inputs.oof.height
             say(f"read {rows:,} out-of-fold rows of {models} from {cv_run.path.name}")
+    inputs = _inputs(sources, options, say)
+    with publishing(folder, "model", provenance, prefix=f"{name}_h{horizon}_") as run:
+        return _finish(run, inputs, sources[0].recipe, name, meta_learner, options, _parents(runs, sources))
+
+
+def _parents(runs: Sequence[Run], sources: Sequence[Source]) -> list[Parent]:
+    """Each CV run and its dataset; of datasets with one content, the first: they are one part of a join."""
     parents: list[Parent] = []
     for cv_run in runs:
-        dataset = next(each.dataset for each in sources if each.run is cv_run)
-        parents += [each for each in (run_parent(cv_run), run_parent(dataset)) if each not in parents]
-    with publishing(folder, "model", provenance, prefix=f"{name}_h{horizon}_") as run:
-        return _finish(run, sources, name, meta_learner, options, parents, say)
+        dataset = run_parent(next(each.dataset for each in sources if each.run is cv_run))
+        known = {each.content for each in parents}
+        parents += [run_parent(cv_run), *([] if dataset.content in known else [dataset])]
+    return parents
 
 
 def train_fresh(
@@ -189,23 +196,29 @@ def train_fresh(
             run, tables, replace(cv, horizons=horizons), dataset.manifest.content, executor, say
         )
         sources = [Source(made[each], tables[each].recipe, dataset, 1) for each in horizons]
-        return _finish(run, sources, name, meta_learner, options, [run_parent(dataset)], say)
+        inputs = _inputs(sources, options, say)
+        return _finish(run, inputs, sources[0].recipe, name, meta_learner, options, [run_parent(dataset)])
+
+
+def _inputs(sources: Sequence[Source], options: EnsembleOptions, say: Say) -> EnsembleInputs:
+    """Those of the one source, or of all joined."""
+    if len(sources) == 1:
+        return sources[0].inputs
+    inputs = joined_inputs(sources_named(sources), options)
+    for line in coverage_lines(inputs.coverage):
+        say(line)
+    return inputs
 
 
 def _finish(
     run: Building,
-    sources: Sequence[Source],
+    inputs: EnsembleInputs,
+    recipe: Recipe,
     name: str,
     meta_learner: str | None,
     options: EnsembleOptions,
     parents: list[Parent],
-    say: Say,
 ) -> Run:
-    inputs, recipe = sources[0].inputs, sources[0].recipe
-    if len(sources) > 1:
-        inputs = joined_inputs(sources_named(sources), options)
-        for line in coverage_lines(inputs.coverage):
-            say(line)
     trained = fit_ensemble(inputs, name, meta_learner, options)
     _write(run, inputs, recipe, trained)
     features = {

@@ -22,9 +22,9 @@ from foldsmith.evaluation.calibration import reliability
 from foldsmith.evaluation.recovery import recovered_share
 from foldsmith.intervals import Instants, Rows
 from foldsmith.labels.scheme import TRIPLE_BARRIER
-from foldsmith.report.feature_findings import are_feature_findings
 from foldsmith.runs.ledger import LookCount
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
+from foldsmith.stages.findings import label_findings
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.joined_model import scored_rows
 from foldsmith.stages.model_store import Predictor, read_model, revive
@@ -189,7 +189,7 @@ def _report(
 
     recipe, trained = table.recipe, metrics["trained"]
     dataset.verify(["findings.json"])
-    cleaning, labelling = _findings(dataset, table.horizon)
+    cleaning, labelling = label_findings(dataset, table.horizon)
     name = str(model.manifest.extra["model"])
     return render(
         f"{recipe.symbol}: {name}, horizon {table.horizon}, {split}",
@@ -228,9 +228,11 @@ def _report(
             "run": {"id": model.id, "content": model.manifest.content},
             "dataset": {"id": dataset.id, "content": dataset.manifest.content},
             **{
-                f"parent {parent.kind}": {"id": parent.id, "content": parent.content}
-                for parent in model.manifest.parents
-                if parent.kind != "dataset"
+                f"parent {parent.kind}" + (f" {number}" if number > 1 else ""): {
+                    "id": parent.id,
+                    "content": parent.content,
+                }
+                for number, parent in enumerate((p for p in model.manifest.parents if p.kind != "dataset"), 1)
             },
             **{f"raw {parent.id}": parent.content for parent in dataset.manifest.parents},
             "seed": model.manifest.seed,
@@ -251,49 +253,6 @@ def _labelling(recipe: Recipe, horizon: int) -> dict[str, Any]:
     if scheme.min_barrier_cost:
         told["least barrier in round-trip costs"] = scheme.min_barrier_cost
     return told | {"barriers": {"up": made.barriers.up, "down": made.barriers.down}}
-
-
-def _findings(dataset: Run, horizon: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What phase 1 found in the bars and the features, and how many labels of a horizon it made and dropped."""
-    found = read_json(dataset.path / "findings.json")
-    try:
-        cleaning, labelling = (
-            {key: found[key] for key in ("cleaning", "blocks")},
-            found["labels"][str(horizon)],
-        )
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"findings.json of dataset {dataset.id} is not what phase 1 writes ({error!r:.60}); make it again."
-        ) from error
-    features = found.get("features")  # none in a dataset of an older version
-    told = features is None or are_feature_findings(features)
-    if not (told and _are_findings(cleaning) and isinstance(labelling, dict)):
-        raise DataError(f"findings.json of dataset {dataset.id} is not what phase 1 writes; make it again.")
-    return {**cleaning, "features": features}, labelling
-
-
-def _are_findings(found: Mapping[str, Any]) -> bool:
-    """Whether a report can show this as what cleaning and marking found."""
-    if not all(isinstance(part, dict) for part in found.values()):
-        return False
-    rules = [rule for rule in found["cleaning"].values() if isinstance(rule, dict)]
-    blocks = [found["blocks"].get(key, {"count": 0}) for key in ("rolls", "holes")]
-    return all(
-        isinstance(rule.get("count"), int)
-        and isinstance(rule.get("action"), str)
-        and _are_records(rule, "examples")
-        for rule in rules
-    ) and all(
-        isinstance(block, dict)
-        and isinstance(block.get("count"), int)
-        and isinstance(block.get("at", []), list)
-        for block in blocks
-    )
-
-
-def _are_records(rule: Mapping[str, Any], name: str) -> bool:
-    found = rule.get(name)
-    return isinstance(found, list) and all(isinstance(item, dict) for item in found)
 
 
 def _statements(trained: Mapping[str, Any], split: str) -> list[str]:
