@@ -92,15 +92,19 @@ def ensemble_options(
     return options
 
 
+LEVELS = ("own_rows", "out_of_fold", "meta_out_of_fold", "validation")
+
+
 def level_lines(levels: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Log loss of each model at each level, less the base rate's there, and what is lost between them."""
     yield "log loss (less the base rate's):"
-    for name, found in levels.items():
+    for name in sorted(levels, key=lambda name: "own_rows" in levels[name]):  # the ensemble comes last
+        found = levels[name]
         shown = ", ".join(
-            f"{level.replace('_', ' ')} {scores['log_loss']:.4f} "
-            f"({scores['log_loss'] - scores['log_loss_base']:+.4f})"
-            for level, scores in found.items()
-            if level != "difference"
+            f"{level.replace('_', ' ')} {found[level]['log_loss']:.4f} "
+            f"({found[level]['log_loss'] - found[level]['log_loss_base']:+.4f})"
+            for level in LEVELS
+            if level in found
         )
         apart = found["difference"]["log_loss"]
         between = "" if apart["low"] is None else f" [{apart['low']:+.4f}, {apart['high']:+.4f}]"
