@@ -29,12 +29,12 @@ from foldsmith.market.instruments import instrument
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.ensemble import train_stored
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_horizons
 from foldsmith.stages.model_store import read_model
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
-from foldsmith.stages.train import train_stored
 
 ROOT = Path(__file__).parents[1]
 HORIZON = 20

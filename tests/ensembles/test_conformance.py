@@ -12,7 +12,8 @@ from tests.oracles import models as oracle
 
 from foldsmith.ensembles.base import FACTS_FILE
 from foldsmith.ensembles.catalogue import ENSEMBLES, load_ensemble, make_ensemble
-from foldsmith.ensembles.meta_learners import META_LEARNERS, GreedyMetaLearner, LogisticMetaLearner
+from foldsmith.ensembles.learner_catalogue import META_LEARNERS
+from foldsmith.ensembles.meta_learners import GreedyMetaLearner, LogisticMetaLearner
 from foldsmith.errors import DataError, IntegrityError, SettingError
 from foldsmith.models.stored import OWN, pack
 
@@ -148,13 +149,17 @@ def test_damaged_files_are_refused(kind):
     files = build(kind).fit(P, Y, W, FOLD).to_files()
     content = files[FACTS_FILE]
     rng = random.Random(1)
-    for _ in range(100):
-        at = rng.randrange(len(content))
-        flipped = bytearray(content)
-        flipped[at] ^= 1 << rng.randrange(8)
-        for damaged in (bytes(flipped), content[:at]):
-            with pytest.raises((DataError, IntegrityError)):
-                load_ensemble(kind[0], {FACTS_FILE: damaged})
+    for name, whole in files.items():
+        for _ in range(100):
+            at = rng.randrange(len(whole))
+            flipped = bytearray(whole)
+            flipped[at] ^= 1 << rng.randrange(8)
+            for damaged in (bytes(flipped), whole[:at]):
+                with pytest.raises((DataError, IntegrityError)):
+                    load_ensemble(kind[0], files | {name: damaged})
+    for name in set(files) - {FACTS_FILE}:
+        with pytest.raises(DataError, match="missing"):
+            load_ensemble(kind[0], {one: files[one] for one in files if one != name})
     for damaged in ({}, {FACTS_FILE: b"[]"}, {FACTS_FILE: b"{}"}, {"other": content}):
         with pytest.raises(DataError):
             load_ensemble(kind[0], damaged)
@@ -164,11 +169,12 @@ def test_damaged_files_are_refused(kind):
 
 
 def test_facts_that_vouch_for_themselves_are_still_checked(kind):
-    facts = body(build(kind).fit(P, Y, W, FOLD).to_files())
+    files = build(kind).fit(P, Y, W, FOLD).to_files()
+    facts, others = body(files), {name: files[name] for name in files if name != FACTS_FILE}
     for key in facts:
         for value in (None, True, -1, 1.5, "logistic", "x", [], [1], ["a"], [[1.0]], {}, 1e308):
             try:
-                ensemble = load_ensemble(kind[0], pack(FACTS_FILE, {**facts, key: value}, {}))
+                ensemble = load_ensemble(kind[0], pack(FACTS_FILE, {**facts, key: value}, others))
                 ensemble.predict_proba(P[:, : 3 * len(ensemble.models)])
             except (DataError, IntegrityError):
                 continue

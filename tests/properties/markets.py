@@ -19,11 +19,11 @@ from foldsmith.market.instruments import instrument
 from foldsmith.market.simulate import Simulation
 from foldsmith.runs.store import Run, Workspace, read_json
 from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.ensemble import train_stored
 from foldsmith.stages.evaluate import evaluate
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_recipe
 from foldsmith.stages.simulated import write_market
-from foldsmith.stages.train import train_stored
 
 HORIZON = 10
 SESSIONS = 70

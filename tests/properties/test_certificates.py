@@ -14,11 +14,12 @@ from foldsmith.config import CrossValidateSettings, ValidationSettings
 from foldsmith.errors import LeakError
 from foldsmith.runs.store import Run, read_json
 from foldsmith.splits import PurgedKFold, Segments
-from foldsmith.stages import certificates, horizon, out_of_fold, train
+from foldsmith.stages import certificates, ensemble, horizon, out_of_fold, train
 from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.ensemble_inputs import stored_inputs
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_horizons
-from foldsmith.validation import cross_validate as validation
+from foldsmith.validation import meta_level
 
 SETTINGS = ValidationSettings(n_splits=3, purge_bars=2)
 
@@ -71,9 +72,9 @@ def test_what_runs_keep_is_what_the_oracle_counts(small: Made, monkeypatch: pyte
         check(one, table.data, fitted, scored, table.separation)
     alone = read_json(trained(small).path / "metrics.json")["certificates"]
     assert alone == {"segments": kept["segments"]}
-    inputs, _, _ = train.stored_inputs(small.workspace, run, 10)
+    inputs = stored_inputs(small.workspace, run, 10).inputs
     for name in ("stacking", "blending"):
-        made = train.fit_ensemble(inputs, name, "logistic").metrics["certificates"]
+        made = ensemble.fit_ensemble(inputs, name, "logistic").metrics["certificates"]
         assert len(made["meta_folds"]) == 3
         assert all(
             one["overlaps"] == one["breaches"] == 0 and one["n_train"] > 0 for one in made["meta_folds"]
@@ -82,9 +83,9 @@ def test_what_runs_keep_is_what_the_oracle_counts(small: Made, monkeypatch: pyte
             key: kept["segments"]["training_validation"][key] for key in ("n_train", "n_test", "gap_before")
         }
         assert {key: made["training_validation"][key] for key in apart} == apart
-    monkeypatch.setattr(validation, "PurgedKFold", Blind)
+    monkeypatch.setattr(meta_level, "PurgedKFold", Blind)
     with pytest.raises(LeakError, match="stacking, meta-level fold 0"):
-        train.fit_ensemble(inputs, "stacking", "logistic")
+        ensemble.fit_ensemble(inputs, "stacking", "logistic")
 
 
 def check(one: dict[str, Any], rows: Any, fitted: Any, scored: Any, separation: Any) -> None:

@@ -23,7 +23,8 @@ from foldsmith.ensembles.catalogue import make_ensemble
 from foldsmith.evaluation.metrics import score
 from foldsmith.models.catalogue import make
 from foldsmith.splits import PurgedKFold
-from foldsmith.validation.cross_validate import Separation, out_of_fold, predict
+from foldsmith.validation.cross_validate import Separation, predict
+from foldsmith.validation.meta_level import out_of_fold
 
 MINUTE = 60_000_000
 N, P, FOLDS, DRAWS = 600, 12, 5, 200
@@ -54,7 +55,7 @@ def draw(seed: int) -> dict[str, float]:
     def ensemble() -> Any:
         return make_ensemble("stacking", "logistic", models=["noise"], seed=1)
 
-    _, meta = out_of_fold(ensemble, base, data, fold, n_splits=FOLDS, separation=separation)
+    meta = out_of_fold(ensemble, base, data, fold, n_splits=FOLDS, separation=separation).probabilities
     whole = make("logistic", seed=1).fit(data.X, data.y, np.ones(N))
     fitted = ensemble().fit(base, data.y, data.weight, fold)
     inside = [auc(data.y[fold == k], base[fold == k]) for k in range(FOLDS)]

@@ -15,11 +15,13 @@ from foldsmith.config import TAIL_SHARE, CrossValidateSettings, ValidationSettin
 from foldsmith.dataset import Dataset
 from foldsmith.splits import PurgedKFold, purged_tail
 from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.ensemble_inputs import stored_inputs
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_horizons
+from foldsmith.stages.join import events
 from foldsmith.stages.out_of_fold import _folds
-from foldsmith.stages.train import _events, stored_inputs
-from foldsmith.validation.cross_validate import Separation, out_of_fold
+from foldsmith.validation.cross_validate import Separation
+from foldsmith.validation.meta_level import out_of_fold
 
 SETTINGS = (
     ValidationSettings(),
@@ -141,9 +143,9 @@ def test_a_stored_table_keeps_its_folds_apart_at_both_levels(small: Made) -> Non
         folder=small.workspace.stacking,
         executor=Executor(),
     )
-    inputs, _, _ = stored_inputs(small.workspace, run, 10)
+    inputs = stored_inputs(small.workspace, run, 10).inputs
     table = load_horizons(small.dataset, (10,), settings)[10]
-    rows = _events(inputs.oof)
+    rows = events(inputs.oof)
     training = table.data.take(table.segments.training)
     np.testing.assert_array_equal(rows.t0, training.t0)
     np.testing.assert_array_equal(rows.t1, training.t1)

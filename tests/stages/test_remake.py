@@ -21,12 +21,13 @@ from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.store import Run, Workspace, published
 from foldsmith.stages import remake
 from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.ensemble import train_fresh, train_stored
 from foldsmith.stages.evaluate import evaluate
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
 from foldsmith.stages.simulated import write_market
-from foldsmith.stages.train import train_base, train_fresh, train_stored
+from foldsmith.stages.train import train_base
 
 VALIDATION = ValidationSettings(n_splits=3, tune=True, n_trials=2, sample_weight="uniqueness", seed=7)
 PLAIN = ValidationSettings(n_splits=3, purge_bars=2)

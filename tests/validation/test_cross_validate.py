@@ -10,8 +10,10 @@ from tests.validation.rows import apart, grid, poisoned
 
 from foldsmith import intervals
 from foldsmith.ensembles.catalogue import make_ensemble
+from foldsmith.ensembles.learner_catalogue import META_LEARNERS
 from foldsmith.errors import DataError
 from foldsmith.labels.weighting import Weighting
+from foldsmith.models.calibrators import Temperature
 from foldsmith.models.catalogue import MODELS, make
 from foldsmith.splits import PurgedKFold
 from foldsmith.validation import cross_validate
@@ -22,9 +24,9 @@ from foldsmith.validation.cross_validate import (
     _parts,
     derived_seed,
     fit_fold,
-    out_of_fold,
     refit,
 )
+from foldsmith.validation.meta_level import MetaModel, fit_meta, out_of_fold
 
 DATA, BARS = grid()
 APART = apart(BARS)
@@ -311,7 +313,7 @@ def test_the_meta_learner_is_kept_apart_from_what_it_is_scored_on(seed, embargo,
         return np.flatnonzero(fold == fold.max()) if last_only else np.arange(len(fold))
 
     try:
-        scored, found = out_of_fold(
+        made = out_of_fold(
             lambda: Recorder(log, rows),
             P,
             data,
@@ -322,6 +324,7 @@ def test_the_meta_learner_is_kept_apart_from_what_it_is_scored_on(seed, embargo,
     except ValueError:
         assert last_only  # a short fold may leave nothing to train on
         return
+    scored, found = made.rows, made.probabilities
     used = rows(fold_of)
     np.testing.assert_array_equal(scored, used)
     assert found.shape == (len(used), 3)
@@ -336,28 +339,68 @@ def test_the_meta_learner_is_kept_apart_from_what_it_is_scored_on(seed, embargo,
         np.testing.assert_array_equal(predict[1], P[used[test]])
 
 
-@pytest.mark.parametrize("kind", [("stacking", "logistic"), ("stacking", "greedy"), ("blending", "logistic")])
-def test_labels_of_scored_rows_do_not_matter_to_their_score(kind):
+LEARNER_OF = {"blending": "logistic", "voting": None, "meta_labelling": "logistic"}
+
+
+@pytest.mark.parametrize("calibrate", ["none", "temperature", "logistic", "isotonic"])
+@pytest.mark.parametrize("learner", [*META_LEARNERS, "blending", "voting", "meta_labelling"])
+def test_labels_of_scored_rows_do_not_matter_to_their_score(learner, calibrate):
+    """Nor to the calibrator that their score is of."""
     data, bars, P, fold_of = oof_table(400)
+    if (learner, calibrate) == ("voting", "none"):
+        return  # fits nothing
+    kind = ("stacking", learner) if learner in META_LEARNERS else (learner, LEARNER_OF[learner])
 
     def run(table):
         build = lambda: make_ensemble(*kind, models=["a", "b"], seed=1)  # noqa: E731
-        return out_of_fold(build, P, table, fold_of, n_splits=3, separation=apart(bars))
+        made = out_of_fold(build, P, table, fold_of, n_splits=3, separation=apart(bars), calibrate=calibrate)
+        return made.rows, made.probabilities
 
     rows, clean = run(data)
     inner = data.take(rows)
+    elsewhere = []
     for test in np.array_split(np.arange(len(rows)), 3):
         train = oracle.may_train(inner.t0, inner.t1, test, bars, 8, 0)
         outside = np.setdiff1d(np.arange(len(rows)), train)
         _, found = run(poisoned(data, rows[outside]))
         assert found[test].tobytes() == clean[test].tobytes()
-        assert found.tobytes() != clean.tobytes()
+        elsewhere.append(found.tobytes() != clean.tobytes())
+    # A calibrated vote learns from the tails of the folds alone, which the poison of one may miss.
+    assert any(elsewhere) if learner == "voting" else all(elsewhere)
+
+
+def test_a_fold_is_calibrated_on_the_tail_of_its_own_training_rows():
+    """By hand: the ensemble on all of the fold's training rows, the calibrator on their last fifth."""
+    data, bars, P, fold_of = oof_table(400)
+    build = lambda: make_ensemble("stacking", "greedy", models=["a", "b"], seed=1)  # noqa: E731
+    options = {"n_splits": 3, "separation": apart(bars)}
+    plain = out_of_fold(build, P, data, fold_of, **options)
+    made = out_of_fold(build, P, data, fold_of, calibrate="temperature", **options)
+    assert made.uncalibrated.tobytes() == plain.probabilities.tobytes()
+    for test in np.array_split(np.arange(len(P)), 3):
+        train = oracle.may_train(data.t0, data.t1, test, bars, 8, 0)
+        inner = data.take(train)
+        first = round(len(train) * 0.8)
+        tail = np.arange(first, len(train))
+        head = oracle.may_train(inner.t0, inner.t1, tail, bars, 8, 0)
+        assert head.max() < first
+        before = build().fit(P[train[head]], inner.y[head], inner.weight[head], fold_of[train[head]])
+        q = before.predict_proba(P[train[tail]]).astype(np.float32)
+        calibrator = Temperature().fit(q, inner.y[tail].astype(np.int64) + 1, inner.weight[tail])
+        expected = calibrator.apply(plain.probabilities[test]).astype(np.float32)
+        np.testing.assert_array_equal(made.probabilities[test], expected)
+    model = fit_meta(build, P, data, fold_of, made, "temperature")
+    final = Temperature().fit(plain.probabilities, data.y.astype(np.int64) + 1, data.weight)
+    assert model.correction.calibrator.as_facts() == final.as_facts()
+    assert MetaModel.from_files("stacking", model.to_files()).to_files() == model.to_files()
+    assert model.to_files() != fit_meta(build, P, data, fold_of, plain).to_files()
 
 
 def test_out_of_fold_voting_is_voting():
     data, bars, P, fold_of = oof_table()
     build = lambda: make_ensemble("voting", None, models=["a", "b"], seed=1)  # noqa: E731
-    rows, found = out_of_fold(build, P, data, fold_of, n_splits=4, separation=apart(bars))
+    made = out_of_fold(build, P, data, fold_of, n_splits=4, separation=apart(bars))
+    rows, found = made.rows, made.probabilities
     np.testing.assert_array_equal(rows, np.arange(len(P)))
     np.testing.assert_array_equal(found, build().predict_proba(P).astype(np.float32))
 

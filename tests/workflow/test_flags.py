@@ -42,10 +42,11 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.
 
 
 def test_every_flag_of_every_command_has_a_test() -> None:
-    # These cover the flags of `runs`, `features`, `models` and some of `pipeline`, and --features.
+    # These cover the flags of `runs`, `features`, `models` and some of `pipeline`, --features, and what ensembles join.
     import tests.workflow.test_features
     import tests.workflow.test_formats
     import tests.workflow.test_inspect
+    import tests.workflow.test_joined
     import tests.workflow.test_own_models
     import tests.workflow.test_registry
     import tests.workflow.test_remake
@@ -714,6 +715,7 @@ def test_flags_of_a_base_model(tiny: Desk, tmp_path: Path) -> None:
     base = ["train", "--model", "logistic", "--horizon", 5]
     for flag in (
         ["--base-models", "logistic"], ["--meta-learner", "logistic"], ["--stacking-data", "base"],
+        ["--with-horizons", "10"], ["--calibrate-ensemble", "logistic"],
         ["--phase3-output", "x"], ["--n-splits", 2], ["--embargo-bars", 3],
     ):  # fmt: skip
         assert tiny.denied(*base, *flag).startswith(f"{flag[0]} does not apply: logistic is a base model")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def model_lines(workspace: Workspace | None = None) -> Iterator[str]:
     """Base models by family, with what tuning searches; those of models.toml; ensembles; meta-learners."""
     from foldsmith.ensembles.catalogue import ENSEMBLES
-    from foldsmith.ensembles.meta_learners import META_LEARNERS
+    from foldsmith.ensembles.learner_catalogue import META_LEARNERS
     from foldsmith.models.catalogue import EVERY, FAMILIES, MODELS, YARDSTICKS
 
     yield f"base models, by family; --models takes names, families, and {EVERY} (every family but {YARDSTICKS}):"

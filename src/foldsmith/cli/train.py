@@ -18,6 +18,13 @@ from foldsmith.cli.command import (
     say,
     workspace_option,
 )
+from foldsmith.cli.ensemble_options import (
+    FLAGS,
+    ensemble_flags,
+    ensemble_options,
+    level_lines,
+    runs_named,
+)
 from foldsmith.cli.feature_choice import features_by_model
 from foldsmith.cli.validation_options import (
     STORED,
@@ -39,7 +46,7 @@ from foldsmith.toml import parse_toml
 if TYPE_CHECKING:
     from foldsmith.runs.store import Run, Workspace
 
-ENSEMBLE_ONLY = ("base_models", "meta_learner", "stacking_data", "phase3_output")
+ENSEMBLE_ONLY = ("base_models", "meta_learner", "stacking_data", "phase3_output", *FLAGS)
 
 
 def read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> dict[str, Any]:
@@ -92,13 +99,13 @@ def _as_typed(value: Any, where: str) -> str:
     help="A base model or an ensemble (stacking, blending, voting, meta_labelling); see --list-models.",
 )
 @click.option("--horizon", type=int, help="Horizon in bars.")
-@click.option(
-    "--stacking-data", metavar="CV_RUN_ID", help="Train the ensemble from this CV run's predictions."
-)
+@ensemble_flags
 @click.option(
     "--phase3-output", type=click.Path(path_type=Path), help="Where CV runs lie.  [default: data/stacking]"
 )
-@click.option("--meta-learner", help="logistic, or greedy but for meta_labelling.  [default: logistic]")
+@click.option(
+    "--meta-learner", help="logistic; but for meta_labelling greedy, ridge, lightgbm.  [default: logistic]"
+)
 @click.option(
     "--base-models",
     help="Base models or families of an ensemble without --stacking-data, by name, or all but the baselines."
@@ -154,11 +161,12 @@ def _trained(
     if flags["stacking_data"] is None:
         return _ensemble_from_fresh(ctx, workspace, name, horizon, meta_learner, folder, flags)
     refuse(ctx, [*STORED, "base_models"], "with --stacking-data it comes from the CV run")
-    from foldsmith.stages.train import train_stored
+    from foldsmith.stages.ensemble import train_stored
 
+    first, *others = runs_named(flags["stacking_data"])
     return train_stored(
         workspace,
-        flags["stacking_data"],
+        first,
         horizon,
         name,
         meta_learner,
@@ -166,6 +174,8 @@ def _trained(
         say,
         phase3_folder=workspace.stacking if flags["phase3_output"] is None else flags["phase3_output"],
         folder=folder,
+        also=others,
+        options=ensemble_options(ctx, flags, horizon, 1 + len(others)),
     )
 
 
@@ -239,7 +249,7 @@ def _ensemble_from_fresh(
 ) -> Run:
     from foldsmith.cli.models import chosen_models
     from foldsmith.runs.store import horizons_of
-    from foldsmith.stages.train import train_fresh
+    from foldsmith.stages.ensemble import train_fresh
 
     refuse(ctx, ["phase3_output"], "it says where --stacking-data is looked for, which is not given")
     settings = validation_settings(ctx)
@@ -247,6 +257,7 @@ def _ensemble_from_fresh(
     models, own = chosen_models(workspace, parse_words(listed))
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     horizons = parse_horizons(str(horizon), horizons_of(dataset))
+    options = ensemble_options(ctx, flags, horizon, 1, horizons_of(dataset))
     features = features_by_model(workspace, dataset, flags["features"], models, own)
     return train_fresh(
         dataset,
@@ -258,6 +269,7 @@ def _ensemble_from_fresh(
         folder=folder,
         executor=chosen_executor(flags),
         own=own,
+        options=options,
     )
 
 
@@ -269,6 +281,8 @@ def _say_done(run: Run, output_dir: Path | None, workspace_dir: Path) -> None:
     if "meta_out_of_fold" in metrics:
         say(score_line("meta-level out of fold", metrics["meta_out_of_fold"]))
     say(score_line("validation", metrics["validation"]))
+    for line in level_lines(metrics["levels"]) if "levels" in metrics else ():
+        say(line)
     say(f"Run ID: {run.path.name}")
     say(f"Model saved to: {run.path}")
     command = ["python", "scripts/evaluate_model.py", "--run-id", run.path.name, "--split", "test"]

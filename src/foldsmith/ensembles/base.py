@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from foldsmith.dataset import CLASSES
-from foldsmith.ensembles.meta_learners import META_LEARNERS, Floats, MetaLearner, meta_learner_class
+from foldsmith.ensembles.learner_catalogue import META_LEARNERS, meta_learner_class
+from foldsmith.ensembles.meta_learners import Floats, MetaLearner
 from foldsmith.errors import DataError, SettingError
 from foldsmith.intervals import Rows
 from foldsmith.models.base import checked_features, checked_labels, checked_weights
@@ -28,7 +29,7 @@ class Ensemble(ABC):
     ----------
     meta_learner : name of the meta-learner; None where `needs_meta_learner` is False.
     models : names of the base models, in the order of their columns.
-    seed : kept with the model; every ensemble and meta-learner so far is free of chance.
+    seed : kept with the model; every ensemble and meta-learner is free of chance.
 
     P is (n, 3 m): probabilities of the m base models side by side, each in class order -1, 0, 1.
     """
@@ -109,12 +110,13 @@ class Ensemble(ABC):
         """The fitted ensemble as named bytes, without its base models; equal fits give equal bytes."""
         if self.needs_meta_learner:
             self._fitted()
-        return pack(FACTS_FILE, {**self.describe(), "seed": self.seed}, {})
+        files = {} if self._learner is None else self._learner.as_files()
+        return pack(FACTS_FILE, {**self.describe(), "seed": self.seed}, files)
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> Self:
         """What `to_files` saved. DataError or IntegrityError for anything else; no code is run."""
-        facts, _ = unpack(FACTS_FILE, files)
+        facts, others = unpack(FACTS_FILE, files)
         if facts.get("ensemble") != cls.name:
             raise DataError(f"{FACTS_FILE} holds an ensemble {facts.get('ensemble')!r:.60}, not {cls.name}.")
         models, learner = fact(facts, "models", list), facts.get("meta_learner")
@@ -127,7 +129,7 @@ class Ensemble(ABC):
         except SettingError as error:
             raise DataError(f"{FACTS_FILE} was not saved by this version ({error}); train again.") from error
         if learner is not None:
-            ensemble._learner = cls.learner_class(learner).from_facts(facts, len(models))
+            ensemble._learner = cls.learner_class(learner).from_saved(facts, others, len(models))
         return ensemble
 
     def _fitted(self) -> MetaLearner:

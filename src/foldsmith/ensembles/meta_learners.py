@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from foldsmith.dataset import CLASSES
-from foldsmith.errors import DataError, SettingError
+from foldsmith.errors import DataError
 from foldsmith.models.multinomial import Multinomial, fit_multinomial
 from foldsmith.models.stored import numbers
 
@@ -46,6 +45,15 @@ class MetaLearner(ABC):
     @abstractmethod
     def from_facts(cls, facts: Mapping[str, Any], n_models: int) -> Self:
         """Undo `as_facts`; DataError for what does not fit."""
+
+    def as_files(self) -> dict[str, bytes]:
+        """What was learned and is no JSON, as named bytes; nothing for most."""
+        return {}
+
+    @classmethod
+    def from_saved(cls, facts: Mapping[str, Any], files: Mapping[str, bytes], n_models: int) -> Self:  # noqa: ARG003
+        """Undo `as_facts` and `as_files`; DataError for what does not fit."""
+        return cls.from_facts(facts, n_models)
 
 
 class LogisticMetaLearner(MetaLearner):
@@ -138,23 +146,6 @@ class GreedyMetaLearner(MetaLearner):
                 "the saved ensemble's weights are negative or do not add up to 1; train it again."
             )
         return learner
-
-
-META_LEARNERS: dict[str, type[MetaLearner]] = {
-    "logistic": LogisticMetaLearner,
-    "greedy": GreedyMetaLearner,
-}
-
-
-def meta_learner_class(
-    name: str, known: Mapping[str, type[MetaLearner]] = META_LEARNERS
-) -> type[MetaLearner]:
-    """The class of a name, of those that an ensemble takes; SettingError for another one."""
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise SettingError(f"unknown meta-learner {name!r}; there are {', '.join(known)}.{hint}")
-    return known[name]
 
 
 def weighted_mean(P: npt.NDArray[Any], weights: Floats) -> Floats:

@@ -58,7 +58,7 @@ def interval(
     means, cells = _day_means(rows, day, n_days), _day_cells(rows, day, n_days)
     pairs = _all_day_pairs(rows, day, n_days)
     with single_threaded():
-        drawn = _scores(_draw_days(n_days, draws, block_days, seed), means, cells, pairs)
+        drawn = _scores(draw_days(n_days, draws, block_days, seed), means, cells, pairs)
         whole = _scores(np.ones((1, n_days)), means, cells, pairs)
     enough = n_days >= MIN_DAYS * block_days
     facts: dict[str, Any] = {"level": level, "draws": draws, "days": n_days, "block_days": block_days}
@@ -103,7 +103,7 @@ def _day_codes(days: Any, n: int) -> tuple[npt.NDArray[np.int64], int]:
     return codes.astype(np.int64), len(names)
 
 
-def _draw_days(n_days: int, draws: int, block: int, seed: int) -> Floats:
+def draw_days(n_days: int, draws: int, block: int, seed: int) -> Floats:
     """Times each day is drawn, float64 (draws, n_days); every row adds up to n_days."""
     rng = np.random.default_rng(seed)
     starts = rng.integers(0, n_days, size=(draws, -(-n_days // block)))

@@ -22,10 +22,11 @@ from foldsmith.evaluation.calibration import reliability
 from foldsmith.evaluation.recovery import recovered_share
 from foldsmith.intervals import Instants, Rows
 from foldsmith.labels.scheme import TRIPLE_BARRIER
-from foldsmith.report.feature_findings import are_feature_findings
 from foldsmith.runs.ledger import LookCount
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
+from foldsmith.stages.findings import label_findings
 from foldsmith.stages.horizon import HorizonTable, load_horizons
+from foldsmith.stages.joined_model import scored_rows
 from foldsmith.stages.model_store import Predictor, read_model
 from foldsmith.stages.models_file import revived
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
@@ -33,7 +34,7 @@ from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.scores import scored
 from foldsmith.stages.simulated import label_counts
 from foldsmith.stages.tables import read_table, write_table
-from foldsmith.stages.train import parent_dataset, predictions_table
+from foldsmith.stages.trained import parent_dataset, predictions_table
 from foldsmith.validation.cross_validate import Probabilities
 
 Say = Callable[[str], None]
@@ -92,8 +93,8 @@ def evaluate(
     say(f"look {looks.of_run} of this run at its {split} rows; {looks.of_dataset} of the dataset so far")
     table = load_horizons(dataset, (horizon,), settings)[horizon]
     rows = table.segments.named()[split]
+    rows, base = scored_rows(workspace, model, predictor, table.data, rows, say)
     held = table.data.take(rows)
-    base = predictor.base_probabilities(held.X, held.names, held.inputs)
     P = predictor.combine(base)
     say(f"scored {len(held):,} rows")
     output = model.path / "evaluations" if output is None else output
@@ -193,7 +194,7 @@ def _report(
 
     recipe, trained = table.recipe, metrics["trained"]
     dataset.verify(["findings.json"])
-    cleaning, labelling = _findings(dataset, table.horizon)
+    cleaning, labelling = label_findings(dataset, table.horizon)
     name = str(model.manifest.extra["model"])
     return render(
         f"{recipe.symbol}: {name}, horizon {table.horizon}, {split}",
@@ -232,9 +233,11 @@ def _report(
             "run": {"id": model.id, "content": model.manifest.content},
             "dataset": {"id": dataset.id, "content": dataset.manifest.content},
             **{
-                f"parent {parent.kind}": {"id": parent.id, "content": parent.content}
-                for parent in model.manifest.parents
-                if parent.kind != "dataset"
+                f"parent {parent.kind}" + (f" {number}" if number > 1 else ""): {
+                    "id": parent.id,
+                    "content": parent.content,
+                }
+                for number, parent in enumerate((p for p in model.manifest.parents if p.kind != "dataset"), 1)
             },
             **{f"raw {parent.id}": parent.content for parent in dataset.manifest.parents},
             "seed": model.manifest.seed,
@@ -255,49 +258,6 @@ def _labelling(recipe: Recipe, horizon: int) -> dict[str, Any]:
     if scheme.min_barrier_cost:
         told["least barrier in round-trip costs"] = scheme.min_barrier_cost
     return told | {"barriers": {"up": made.barriers.up, "down": made.barriers.down}}
-
-
-def _findings(dataset: Run, horizon: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What phase 1 found in the bars and the features, and how many labels of a horizon it made and dropped."""
-    found = read_json(dataset.path / "findings.json")
-    try:
-        cleaning, labelling = (
-            {key: found[key] for key in ("cleaning", "blocks")},
-            found["labels"][str(horizon)],
-        )
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"findings.json of dataset {dataset.id} is not what phase 1 writes ({error!r:.60}); make it again."
-        ) from error
-    features = found.get("features")  # none in a dataset of an older version
-    told = features is None or are_feature_findings(features)
-    if not (told and _are_findings(cleaning) and isinstance(labelling, dict)):
-        raise DataError(f"findings.json of dataset {dataset.id} is not what phase 1 writes; make it again.")
-    return {**cleaning, "features": features}, labelling
-
-
-def _are_findings(found: Mapping[str, Any]) -> bool:
-    """Whether a report can show this as what cleaning and marking found."""
-    if not all(isinstance(part, dict) for part in found.values()):
-        return False
-    rules = [rule for rule in found["cleaning"].values() if isinstance(rule, dict)]
-    blocks = [found["blocks"].get(key, {"count": 0}) for key in ("rolls", "holes")]
-    return all(
-        isinstance(rule.get("count"), int)
-        and isinstance(rule.get("action"), str)
-        and _are_records(rule, "examples")
-        for rule in rules
-    ) and all(
-        isinstance(block, dict)
-        and isinstance(block.get("count"), int)
-        and isinstance(block.get("at", []), list)
-        for block in blocks
-    )
-
-
-def _are_records(rule: Mapping[str, Any], name: str) -> bool:
-    found = rule.get(name)
-    return isinstance(found, list) and all(isinstance(item, dict) for item in found)
 
 
 def _statements(trained: Mapping[str, Any], split: str) -> list[str]:

@@ -3,12 +3,13 @@
 model/ model.json  recipe.json  FILES               one base model
 model/ model.json  recipe.json  member/{k}/         a bag of the models of the folds
 model/ model.json  recipe.json  FILES  base/{name}/ an ensemble, whole: its base models are saved with it
+model/ ...  join.json  recipe_{k}.json              one that joins several datasets: see `stages.joined_model`
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,15 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from foldsmith.dataset import BarInputs, columns
-from foldsmith.ensembles.base import Ensemble
-from foldsmith.ensembles.catalogue import ENSEMBLES, load_ensemble
+from foldsmith.ensembles.catalogue import ENSEMBLES
+from foldsmith.ensembles.names import model_of
 from foldsmith.errors import DataError, MissingError
 from foldsmith.models.base import Classifier
 from foldsmith.models.catalogue import MODELS
 from foldsmith.models.own import NAME, OwnRecord
 from foldsmith.runs.store import Run, read_json, write_json
-from foldsmith.validation.cross_validate import Probabilities, predict
+from foldsmith.validation.cross_validate import Probabilities
 from foldsmith.validation.fold_features import FoldModel
+from foldsmith.validation.meta_level import MetaModel
 
 DESCRIPTION = "model.json"
 RECIPE = "recipe.json"
@@ -63,8 +65,15 @@ class Predictor:
 
     name: str
     bases: dict[str, tuple[FoldModel, ...]]
-    ensemble: Ensemble | None
+    ensemble: MetaModel | None
     features: dict[str, tuple[str, ...]]
+
+    def part(self, names: Sequence[str]) -> Predictor:
+        """These base models alone, without what joins them; DataError for one that is not there."""
+        missing = [name for name in names if name not in self.bases]
+        if missing:
+            raise DataError(f"the saved ensemble has no base model {missing[0]!r:.60}; train it again.")
+        return Predictor(self.name, {name: self.bases[name] for name in names}, None, self.features)
 
     @property
     def fitted(self) -> tuple[str, ...]:
@@ -97,7 +106,7 @@ class Predictor:
 
     def combine(self, P: Probabilities) -> Probabilities:
         """float32 (n, 3) from base probabilities."""
-        return P if self.ensemble is None else predict(self.ensemble, P)
+        return P if self.ensemble is None else np.asarray(self.ensemble.predict_proba(P), dtype=np.float32)
 
     def predict_proba(
         self, X: npt.NDArray[np.float32], names: Sequence[str], inputs: BarInputs | None = None
@@ -116,13 +125,13 @@ def mean_of(parts: Sequence[Probabilities]) -> Probabilities:
     return np.asarray(total / len(parts), dtype=np.float32)
 
 
-def loadable_files(fitted: FoldModel | Ensemble) -> dict[str, bytes]:
+def loadable_files(fitted: FoldModel | MetaModel) -> dict[str, bytes]:
     """A fitted model as bytes, loaded once: what cannot be loaded again never becomes part of a run."""
     files = fitted.to_files()
     if isinstance(fitted, FoldModel):
         FoldModel.from_files(type(fitted.classifier), files)
     else:
-        type(fitted).from_files(files)
+        MetaModel.from_files(fitted.ensemble.name, files)
     return files
 
 
@@ -145,8 +154,8 @@ def write_model(folder: Path, model: StoredModel) -> None:
     )
     for number, member in enumerate(model.members):
         write_model(folder / "member" / str(number), member)
-    for base in model.bases.values():
-        write_model(folder / "base" / base.name, base)
+    for name, base in model.bases.items():
+        write_model(folder / "base" / name, base)
 
 
 def read_model(run: Run, folder: str) -> StoredModel:
@@ -169,7 +178,7 @@ def read_model(run: Run, folder: str) -> StoredModel:
         raise DataError(f"{path / DESCRIPTION} names no features, or one twice; train the model again.")
     own = OwnRecord.from_dict(described["own"]) if "own" in described else None
     known = [*MODELS, *ENSEMBLES]
-    for entry in (name, *bases):
+    for entry in (name, *map(model_of, bases)):
         # A base model that the user wrote says so in its own description.
         mine = NAME.fullmatch(entry) is not None and (own is not None or entry != name)
         if entry not in known and not mine:
@@ -188,7 +197,7 @@ def read_model(run: Run, folder: str) -> StoredModel:
         tuple(read_model(run, f"{folder}/member/{number}") for number in range(members)),
         own,
     )
-    if any((base, base in ENSEMBLES) != (made.name, False) for base, made in found.bases.items()):
+    if any((model_of(base), base in ENSEMBLES) != (made.name, False) for base, made in found.bases.items()):
         raise DataError(f"{path / DESCRIPTION} names other base models than it holds; train the model again.")
     if any((made.name, made.features, made.own) != (name, features, own) for made in found.members):
         raise DataError(f"{path / DESCRIPTION} describes a bag of different models; train the model again.")
@@ -201,17 +210,25 @@ def revive(model: StoredModel, own: Mapping[str, type[Classifier]] = MappingProx
     own : classes of models that the user wrote, by name; MissingError for one that is needed and not there. Commands
     take them from the workspace alone: `stages.models_file.revived`.
     """
-    parts = list(model.bases.values()) or [model]
-    lacking = next((base.name for base in parts if base.own is not None and base.name not in own), None)
-    if lacking is not None:
-        raise MissingError(f"model {lacking} is of the user's own making, and its class is not at hand.")
+    ensemble = MetaModel.from_files(model.name, model.files) if model.bases else None
+    return replace(revive_bases(model.bases or {model.name: model}, own), name=model.name, ensemble=ensemble)
+
+
+def revive_bases(
+    models: Mapping[str, StoredModel], own: Mapping[str, type[Classifier]] = MappingProxyType({})
+) -> Predictor:
+    """Turn base models by name into ones that predict, with nothing that joins them; `own` as for `revive`."""
+    for base in models.values():
+        if base.own is not None and base.name not in own:
+            raise MissingError(
+                f"model {base.name} is of the user's own making, and its class is not at hand."
+            )
     bases = {
-        base.name: tuple(
+        name: tuple(
             FoldModel.from_files(base.name if base.own is None else own[base.name], each.files)
             for each in base.members or (base,)
         )
-        for base in parts
+        for name, base in models.items()
     }
-    features = {base.name: base.features for base in parts if base.features is not None}
-    ensemble = load_ensemble(model.name, model.files) if model.bases else None
-    return Predictor(model.name, bases, ensemble, features)
+    features = {name: base.features for name, base in models.items() if base.features is not None}
+    return Predictor("", bases, None, features)

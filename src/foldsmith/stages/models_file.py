@@ -9,7 +9,7 @@ asks for the model, or for a run that was made with it while the file is byte fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,9 +121,23 @@ def records_of(known: Mapping[str, Any]) -> dict[str, OwnRecord]:
 
 def revived(workspace: Workspace, model: StoredModel) -> Predictor:
     """A saved model ready to predict, its own models' code as the workspace has it: see `load_as_recorded`."""
-    parts = model.bases or {model.name: model}
-    records = {name: part.own for name, part in parts.items() if part.own is not None}
-    return revive(model, classes(load_as_recorded(workspace, records)))
+    parts = list(model.bases.values()) or [model]
+    return revive(model, classes_of(workspace, parts))
+
+
+def classes_of(workspace: Workspace, parts: Iterable[StoredModel]) -> dict[str, type[Classifier]]:
+    """Classes by name of those of these models that the user wrote, as the workspace has them: see `load_as_recorded`.
+
+    IntegrityError where two models of one name are of different classes or files: one line cannot name both.
+    """
+    records: dict[str, OwnRecord] = {}
+    for part in parts:
+        if part.own is not None and records.setdefault(part.name, part.own) != part.own:
+            raise IntegrityError(
+                f"model {part.name} was written twice, with SHA-256 {records[part.name].sha256[:12]} and "
+                f"{part.own.sha256[:12]}; make one of the two runs again, or under another name."
+            )
+    return classes(load_as_recorded(workspace, records))
 
 
 def classes(own: Own) -> dict[str, type[Classifier]]:

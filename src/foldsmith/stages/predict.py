@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
+from foldsmith.contracts import UTC_MICROSECONDS
 from foldsmith.evaluation.metrics import most_probable_signal
+from foldsmith.intervals import as_instants
 from foldsmith.market.readers import read_bars
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages.features_file import load_as_recorded
-from foldsmith.stages.horizon import bar_inputs, feature_matrix, known_rows
+from foldsmith.stages.horizon import bar_inputs, feature_matrix
+from foldsmith.stages.joined_model import Known, at_rows, known_at, read_join
 from foldsmith.stages.market_bars import market_bars
-from foldsmith.stages.model_store import RECIPE, read_model
+from foldsmith.stages.model_store import RECIPE, Predictor, read_model
 from foldsmith.stages.models_file import revived
 from foldsmith.stages.prepare import bar_features
 from foldsmith.stages.recipe import Recipe
@@ -28,12 +30,45 @@ def predict_bars(
     The bars are read, cleaned, sampled and turned into features by the model's own recipe, so that each row equals, to
     the bit, what an evaluation of the same bars scored. Of the recipe's features those are made that the model, or a
     base model of it, sees; one that a user wrote by the file in `workspace`, which must be the one that the model was
-    made with, as must that of a model that a user wrote. A last bar that is not over yet is left out.
+    made with, as must that of a model that a user wrote. A last bar that is not over yet is left out, as is one that a
+    base model on other bars says nothing of.
     """
     model.verify([f"model/{RECIPE}"])
-    recipe = Recipe.read(model.path / "model" / RECIPE)
     predictor = revived(workspace, read_model(model, "model"))
-    names = predictor.needed(recipe.features)
+    join = read_join(model)
+    if join is None:
+        recipe = Recipe.read(model.path / "model" / RECIPE)
+        known = _on_bars(workspace, recipe, predictor, tuple(predictor.bases), bars, file_format)
+        closes, base = known.closes, known.P
+    else:
+        parts = [
+            _on_bars(workspace, part.recipe, predictor, part.names, bars, file_format) for part in join.parts
+        ]
+        found = at_rows(tuple(predictor.bases), parts[0].closes, parts, join.max_age)
+        closes, base = parts[0].closes[found.there], found.P[found.there]
+    P = predictor.combine(base)
+    return pl.DataFrame(
+        {
+            "datetime": pl.Series(closes, dtype=pl.Int64).cast(UTC_MICROSECONDS),
+            "prob_short": P[:, 0],
+            "prob_neutral": P[:, 1],
+            "prob_long": P[:, 2],
+            "signal": most_probable_signal(P),
+        }
+    )
+
+
+def _on_bars(
+    workspace: Workspace,
+    recipe: Recipe,
+    predictor: Predictor,
+    models: tuple[str, ...],
+    bars: Path,
+    file_format: str | None,
+) -> Known:
+    """What these base models say of raw bars, sampled and turned into features by their own recipe."""
+    mine = predictor.part(models)
+    names = mine.needed(recipe.features)
     own = load_as_recorded(workspace, [each for each in recipe.own_features if each.name in names])
     raw = read_bars(
         bars,
@@ -43,20 +78,10 @@ def predict_bars(
         symbol=recipe.symbol,
     )
     market = market_bars(raw.frame, recipe.instrument, recipe.bars, rules=recipe.rules, roll=recipe.roll)
-    features = bar_features(market, (*names, *predictor.fitted), own)
+    features = bar_features(market, (*names, *mine.fitted), own)
     matrix = feature_matrix(features, names)
-    inputs = bar_inputs(features, market.bars["block"], predictor.fitted)
-    rows = np.flatnonzero(known_rows(matrix, inputs))
-    P = predictor.predict_proba(matrix[rows], names, None if inputs is None else inputs.take(rows))
-    return pl.DataFrame(
-        {
-            "datetime": market.bars["close_time"][rows],
-            "prob_short": P[:, 0],
-            "prob_neutral": P[:, 1],
-            "prob_long": P[:, 2],
-            "signal": most_probable_signal(P),
-        }
-    )
+    inputs = bar_inputs(features, market.bars["block"], mine.fitted)
+    return known_at(predictor, models, as_instants(market.bars["close_time"]), matrix, names, inputs)
 
 
 def as_csv(predictions: pl.DataFrame) -> str:

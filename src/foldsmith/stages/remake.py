@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from foldsmith.config import CrossValidateSettings, PrepareSettings, ValidationSettings, stated
+from foldsmith.ensembles.names import model_of
 from foldsmith.errors import DataError, IntegrityError, MissingError
 from foldsmith.features import FEATURES
 from foldsmith.features.fitted import FITTED
@@ -18,9 +19,11 @@ from foldsmith.models.own import OwnModel
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.lineage import SAME, Link, trace
 from foldsmith.runs.manifest import Manifest, counts_as_content
-from foldsmith.runs.registry import KINDS
+from foldsmith.runs.registry import KINDS, Origin
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages.cross_validate import cross_validate, features_by_model
+from foldsmith.stages.ensemble import train_fresh, train_stored
+from foldsmith.stages.ensemble_options import EnsembleOptions
 from foldsmith.stages.evaluate import evaluate
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_recipe
@@ -28,7 +31,7 @@ from foldsmith.stages.models_file import check_named, load_as_recorded, records_
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
 from foldsmith.stages.recipe import Recipe
-from foldsmith.stages.train import train_base, train_fresh, train_stored
+from foldsmith.stages.train import train_base
 
 Say = Callable[[str], None]
 
@@ -105,20 +108,19 @@ class _Remaking:
     def chain(self, run: Run, *, first: str, also: Sequence[Path]) -> list[Remade]:
         """Make every run of the chain from kind `first` on, in order; those before it are taken as they are."""
         links = trace(self.source, run, also)
-        by_kind = {link.named.kind: link for link in links}
-        if first not in by_kind:
+        if first not in {link.named.kind for link in links}:
             raise MissingError(
                 f"run {run.id} has no {first} in its chain; it was made from "
                 f"{', '.join(link.named.kind for link in links[1:]) or 'nothing'}."
             )
         if self.as_it_was:
             _check_unchanged(links, run, first)
-        found: dict[str, Run] = {}
+        found: dict[Origin, Run] = {}
         made: list[Remade] = []
-        for kind in KINDS:
-            link = by_kind.get(kind)
-            if link is None:
-                continue
+        # A parent before what is made of it; an ensemble may join several runs of a kind.
+        ordered = [link for kind in KINDS for link in links if link.named.kind == kind]
+        for link in ordered:
+            kind = link.named.kind
             if link.path is None or link.manifest is None:
                 raise IntegrityError(
                     f"{kind} {link.named.id}, which run {run.id} was made from, is needed and {link.state}: "
@@ -126,14 +128,16 @@ class _Remaking:
                 )
             before = Run(link.path, link.manifest)
             if KINDS.index(kind) < KINDS.index(first):
-                found[kind] = before
+                found[link.named] = before
                 continue
             self.say(f"making {kind} {before.id} again")
-            found[kind] = self._make(before, found, remade=bool(made))
-            made.append(Remade(before.manifest, found[kind].manifest))
+            named = [Origin(one.kind, one.id, one.content) for one in before.manifest.parents]
+            parents = [found[one] for one in named if one.kind != "raw"]
+            found[link.named] = self._make(before, parents, remade=bool(made))
+            made.append(Remade(before.manifest, found[link.named].manifest))
         return made
 
-    def _make(self, before: Run, parents: Mapping[str, Run], *, remade: bool) -> Run:
+    def _make(self, before: Run, parents: Sequence[Run], *, remade: bool) -> Run:
         known = before.manifest.parameters
         try:
             if before.manifest.kind == "dataset":
@@ -147,7 +151,7 @@ class _Remaking:
                 )
             if before.manifest.kind == "cv":
                 return cross_validate(
-                    parents["dataset"],
+                    _of_kind(parents, "dataset")[0],
                     _cv_settings(known, known["models"], known["horizons"], known["validation"]),
                     self.provenance,
                     self.say,
@@ -159,31 +163,36 @@ class _Remaking:
             where = self.target if remade else self.source
             if before.manifest.kind == "model":
                 return self._model(known, parents, where)
-            return self._evaluation(before, known, parents["model"], where)
-        except (KeyError, TypeError, AttributeError) as error:
+            return self._evaluation(before, known, _of_kind(parents, "model")[0], where)
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise DataError(
                 f"the manifest of run {before.id} does not say how it was made ({error}); make a new one."
             ) from error
 
-    def _model(self, known: Mapping[str, Any], parents: Mapping[str, Run], where: Workspace) -> Run:
+    def _model(self, known: Mapping[str, Any], parents: Sequence[Run], where: Workspace) -> Run:
         name, horizon = known["model"], int(known["horizon"])
-        if "cv" in parents:
+        options = EnsembleOptions.from_manifest(known)
+        crossed, datasets = _of_kind(parents, "cv"), _of_kind(parents, "dataset")
+        if crossed:
             return train_stored(
                 where,
-                parents["cv"].id,
+                crossed[0].id,
                 horizon,
                 name,
                 known["meta_learner"],
                 self.provenance,
                 self.say,
-                phase3_folder=parents["cv"].path.parent,
+                phase3_folder=crossed[0].path.parent,
                 folder=self.target.runs,
+                also=[run.id for run in crossed[1:]],
+                options=options,
             )
         validation = stated(ValidationSettings, known)
         if "base_models" in known:
+            plain = _without_joined(known)
             return train_fresh(
-                parents["dataset"],
-                _cv_settings(known, known["base_models"], [horizon], validation),
+                datasets[0],
+                _cv_settings(plain, plain["base_models"], [horizon], validation),
                 name,
                 known["meta_learner"],
                 self.provenance,
@@ -191,9 +200,10 @@ class _Remaking:
                 folder=self.target.runs,
                 executor=Executor(workers=self.workers),
                 own=self._own(known),
+                options=options,
             )
         return train_base(
-            parents["dataset"],
+            datasets[0],
             name,
             horizon,
             ValidationSettings(**validation),
@@ -241,6 +251,19 @@ class _Remaking:
             output=self.target.runs / model.id / "evaluations" if beside else None,
             code=self.source,
         ).run
+
+
+def _of_kind(runs: Sequence[Run], kind: str) -> list[Run]:
+    """Runs of a kind, in order."""
+    return [run for run in runs if run.manifest.kind == kind]
+
+
+def _without_joined(known: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of an ensemble without the base models that it joined of other horizons."""
+    own: dict[str, Any] = {"base_models": [name for name in known["base_models"] if model_of(name) == name]}
+    if "features" in known:
+        own["features"] = {name: seen for name, seen in known["features"].items() if model_of(name) == name}
+    return {**known, **own}
 
 
 def _check_unchanged(links: Sequence[Link], run: Run, first: str) -> None:

@@ -1,4 +1,4 @@
-"""Fit one model on one fold, and out-of-fold predictions of an ensemble on purged folds of a fixed table.
+"""Fit one model on one fold, and refit it on all of them.
 
 Everything fitted here (scaling, early stopping, tuning, sample weights) sees the training rows of its own
 fold and nothing else. No disk, no clock, no parallelism: the stages decide where a fold runs and where its
@@ -309,33 +309,3 @@ def predict_rows(model: FoldModel, data: Dataset) -> Probabilities:
 def predict(model: Classifier | Ensemble, X: npt.NDArray[np.float32]) -> Probabilities:
     """Probabilities as they are stored: float32, class order -1, 0, 1."""
     return np.asarray(model.predict_proba(X), dtype=np.float32)
-
-
-def out_of_fold(
-    make_one: Callable[[], Ensemble],
-    P: Probabilities,
-    data: Dataset,
-    fold: npt.NDArray[np.int16],
-    *,
-    n_splits: int,
-    separation: Separation,
-    on_fold: Callable[[Rows, Rows], None] | None = None,
-) -> tuple[Rows, Probabilities]:
-    """Rows scored and their out-of-fold probabilities: the meta-learner on purged folds of the fixed OOF
-    table.
-
-    Not fully nested: base predictions of its training rows come from models that saw labels of its test rows.
-    `data.X` is not looked at. Rows are those the ensemble may fit on (`fitting_rows`). `on_fold` is told the rows of
-    the table that each fold is fitted on and scored on, before it is.
-    """
-    rows = make_one().fitting_rows(fold)
-    inner = data.take(rows)
-    out = np.empty((len(rows), 3), dtype=np.float32)
-    split = PurgedKFold(n_splits, t0=inner.t0, t1=inner.t1, **separation.options())
-    for train, test in split.split(inner.X):
-        at = rows[train]
-        if on_fold is not None:
-            on_fold(at, rows[test])
-        ensemble = make_one().fit(P[at], inner.y[train], inner.weight[train], fold[at])
-        out[test] = predict(ensemble, P[rows[test]])
-    return rows, out
