@@ -4,12 +4,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := $(VENV)/.installed-peers
+OPTIONAL := tests/stages/test_executors.py tests/workflow/test_clusters.py tests/models/test_sequence.py
 
 .PHONY: demo test check proof audit crash-test bench install lock
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost]" -c constraints.txt
+	touch $@
+
+$(PEERS): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,peers]" -c constraints.txt
 	touch $@
 
 install: $(STAMP)  ## make the environment in .venv
@@ -26,8 +32,9 @@ check: $(STAMP)  ## lint, format, strict types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-proof: $(STAMP)  ## the long statistical and end-to-end proofs
+proof: $(PEERS)  ## the long statistical and end-to-end proofs, and tests of what is optional: Ray, torch
 	$(BIN)/python -m pytest -m proof -n 2 --dist loadgroup
+	$(BIN)/python -m pytest $(OPTIONAL)
 
 audit: $(STAMP)  ## the proofs of "nothing leaks": overlaps, causality, sealed rows, markets without edge
 	$(BIN)/python -m pytest -m "proof or not proof" -n 2 --dist loadgroup tests/properties
@@ -35,9 +42,9 @@ audit: $(STAMP)  ## the proofs of "nothing leaks": overlaps, causality, sealed r
 crash-test: $(STAMP)  ## kills, failing disks, crowds of writers, flipped bytes and spoilt files; needs Linux and a C compiler
 	$(BIN)/python -m pytest -m crash -n 2 --dist loadgroup tests/crash tests/market/readers
 
-bench: $(STAMP)  ## headline numbers, each against a named peer in the same run
+bench: $(PEERS)  ## headline numbers, each against a named peer in the same run
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 lock:  ## pin the newest versions again, for every supported Python and system; needs uv
 	uv pip compile --universal --upgrade --no-header --no-annotate --python-version 3.11 \
-		--extra dev --extra catboost pyproject.toml -o constraints.txt
+		--extra dev --extra catboost --extra ray --extra neural --extra peers pyproject.toml -o constraints.txt

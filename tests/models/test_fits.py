@@ -9,8 +9,8 @@ from tests.oracles import models as oracle
 from threadpoolctl import threadpool_limits
 
 from foldsmith.models.baselines import Momentum
-from foldsmith.models.calibration import leave_one_out
 from foldsmith.models.catalogue import make
+from foldsmith.models.leave_one_out import leave_one_out
 from foldsmith.models.multinomial import fit_multinomial
 from foldsmith.models.squared_hinge import BLOCK, fit_squared_hinge
 from foldsmith.models.svm import drawn_waves, waves

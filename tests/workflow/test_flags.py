@@ -527,6 +527,9 @@ def test_flags_of_folds_inside_a_search(tiny: Desk) -> None:
     folder = tiny.path / "data" / "stacking" / made.id
     tuned = json.loads((folder / "tuned_params" / "logistic_h5.json").read_text())
     trials = tuned["whole_segment"]["trials"]
+    assert tuned["space"] == {"l2": {"low": 1e-6, "high": 1.0, "log": True, "default": 0.001}}
+    assert tuned["selected"]["scored_on"].endswith("scored on 3 purged folds of them")
+    assert tuned["selected"]["pruner"] is not None
     assert [len(trial["steps"]) for trial in trials[:5]] == [3] * 5
     assert all((trial["state"] == "pruned") == (len(trial["steps"]) < 3) for trial in trials)
     assert "--tune-splits 3 --prune" in tiny.call("runs", "explain", made.id).stdout

@@ -18,6 +18,8 @@ def entry(function: Function) -> Any:
 def inner(function: Function, **options: Any) -> Any:
     """Compile a function that other compiled ones alone call: without what lets Python in, and once.
 
+    To call it from Python ends the process: there is no way in, and the compiler does not check for one.
+
     A number written in a call is a type of its own to the compiler, which would make a function of window sums anew
     for every width; here it is any whole number.
     """

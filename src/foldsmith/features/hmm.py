@@ -167,9 +167,9 @@ def start(z: Floats, states: int, order: str) -> Parameters:
 
     The mean is that of the last 24 bars: without it, the likelihood that the steps reach is often far lower.
     """
-    from foldsmith.features.windows import window_sum
+    from foldsmith.features.hmm_kernel import sums_so_far
 
-    by = window_sum(_owned(z[:, 0] if order == "mean" else np.abs(z[:, 0])), SETTLE)
+    by = sums_so_far(_owned(z[:, 0] if order == "mean" else np.abs(z[:, 0])), SETTLE)
     parts = np.array_split(np.argsort(by, kind="stable"), states)
     moments = [_sums(z[part]) for part in parts]
     transition = np.full((states, states), (1 - STAY) / max(states - 1, 1))

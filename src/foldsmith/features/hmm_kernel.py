@@ -26,6 +26,18 @@ def logs(x: Any, shift: float) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
+def sums_so_far(x: Any, width: int) -> Any:
+    """out[t] = x[t - width + 1] + ... + x[t], of fewer at the start."""
+    out = np.empty(len(x))
+    for t in range(len(x)):
+        total = 0.0
+        for i in range(max(t - width + 1, 0), t + 1):
+            total += x[i]
+        out[t] = total
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator, unused-ignore]
 def _constants(means: Any, variances: Any) -> Any:
     """ln of the density of each state at its own mean."""
     out = np.zeros(len(means))

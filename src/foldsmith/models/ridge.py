@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from foldsmith.dataset import CLASSES
 from foldsmith.models.base import Classifier, Matrix
-from foldsmith.models.calibration import calibrate, leave_one_out
+from foldsmith.models.leave_one_out import calibrate, leave_one_out
 from foldsmith.models.multinomial import Multinomial, single_threaded
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.preprocessing import Standardiser
@@ -22,7 +22,7 @@ class Ridge(Classifier):
 
     minimise  sum_i w_i |y_i - a - B z_i|^2 / sum_i w_i  +  l2 |B|^2  over features z standardised and clipped at 8
     standard deviations; a is such that mean scores are the class shares. Scores become probabilities by a multinomial
-    regression on the training rows' leave-one-out scores (`foldsmith.models.calibration`). `seed` plays no part.
+    regression on the training rows' leave-one-out scores (`foldsmith.models.leave_one_out`). `seed` plays no part.
     """
 
     name: ClassVar[str] = "ridge"

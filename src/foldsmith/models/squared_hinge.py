@@ -154,7 +154,7 @@ def _left_out(
     """Scores without the row itself, the other rows' activity and the intercept held; a row outside moves nothing."""
     from scipy.linalg import cho_factor, cho_solve
 
-    from foldsmith.models.calibration import leave_one_out
+    from foldsmith.models.leave_one_out import leave_one_out
 
     leverage = np.zeros_like(scores)
     for c, gram in enumerate(grams):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from foldsmith.dataset import CLASSES
 from foldsmith.models.base import Classifier, Matrix
-from foldsmith.models.calibration import calibrate
+from foldsmith.models.leave_one_out import calibrate
 from foldsmith.models.multinomial import Multinomial, single_threaded
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.preprocessing import Standardiser
@@ -27,7 +27,7 @@ class SVM(Classifier):
 
     k(x, y) = exp(-gamma |x - y|^2 / p) over p features standardised and clipped at 8 standard deviations is
     approximated by `frequencies` random cosines and sines; on them `fit_squared_hinge`, and on its left-out scores a
-    multinomial regression that makes them probabilities (`foldsmith.models.calibration`).
+    multinomial regression that makes them probabilities (`foldsmith.models.leave_one_out`).
 
     Source: Rahimi and Recht (2007), Random features for large-scale kernel machines.
     """

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from foldsmith.config import BAG, REFIT, ValidationSettings
+from foldsmith.config import REFIT, ValidationSettings
 from foldsmith.contracts import UTC_MICROSECONDS, oof_contract, probability_columns
 from foldsmith.dataset import Dataset
 from foldsmith.intervals import Rows
+from foldsmith.models.catalogue import search_space
 from foldsmith.stages.horizon import HorizonTable
 from foldsmith.stages.model_store import StoredModel, mean_of
 from foldsmith.stages.scores import log_loss, table_scores
@@ -146,14 +147,36 @@ def events_table(data: Dataset) -> pl.DataFrame:
 def _tuned(
     model: str, horizon: int, settings: ValidationSettings, fitted: Mapping[str, Result]
 ) -> dict[str, Any]:
-    """What `tuned_params/{model}_h{H}.json` holds: each outer fold's choice and the whole segment's."""
+    """What `tuned_params/{model}_h{H}.json` holds.
+
+    The space that was searched, how the best was told, each outer fold's choice with all its trials, and the whole
+    segment's where a refit takes it.
+    """
 
     def chosen(fold: int | str) -> dict[str, Any]:
         record = fitted[fold_key(model, horizon, fold)].record
         return {key: record[key] for key in ("params", "best_iteration", "trials")}
 
-    folds = {"folds": [chosen(fold) for fold in range(settings.n_splits)]}
-    return folds if settings.predict_with == BAG else {**folds, "whole_segment": chosen(WHOLE)}
+    on = "their purged tail" if settings.tune_splits == 1 else f"{settings.tune_splits} purged folds of them"
+    found: dict[str, Any] = {
+        "space": {
+            name: {"low": low, "high": high, "log": entry.log, "default": entry.default}
+            for name, entry in search_space(model).items()
+            for low, high in [entry.search or (entry.low, entry.high)]
+        },
+        "selected": {
+            "score": "weighted log loss, the lowest, of equal ones the earliest",
+            "scored_on": f"the fold's own training rows: fitted on some, scored on {on}",
+            "sampler": "TPE, each trial from a seed of (seed, model, horizon, fold, trial) and the trials before it",
+            "pruner": "worse than the median of the trials before it, after 5 whole ones"
+            if settings.prune
+            else None,
+        },
+        "folds": [chosen(fold) for fold in range(settings.n_splits)],
+    }
+    if settings.predict_with == REFIT:
+        found["whole_segment"] = chosen(WHOLE)
+    return found
 
 
 def _results(

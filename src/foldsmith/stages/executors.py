@@ -175,7 +175,7 @@ def _on_dask(executor: Executor, packed: Sequence[bytes]) -> Iterator[Any]:
                         threads_per_worker=1,
                         # By itself Dask would kill a worker at a share of the memory.
                         memory_limit=0,
-                        dashboard_address=None,
+                        dashboard_address=":0",  # or its own, once, would be taken
                         silence_logs=logging.CRITICAL,
                     )
                 )
