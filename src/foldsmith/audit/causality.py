@@ -21,11 +21,13 @@ VALUES = ("open", "high", "low", "close", "volume", "trades", "open_interest")
 """Columns of raw bars that are replaced, where they are there."""
 PLANTED = "planted: the next bar"
 """A column that knows the close and the volume of the next bar."""
+BARRIERS = ("datetime", "entry", "upper", "lower")
+"""Of a label, what is known once the first base bar of the next bar has closed: it is entered at that one's open."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What phase 1 makes of raw bars, in memory: base bars, bars, features of every bar, labels and windows by horizon."""
+    """What phase 1 makes of raw bars, in memory: base bars, bars, features, and labels and windows by horizon."""
 
     base: pl.DataFrame
     bars: pl.DataFrame
@@ -64,16 +66,18 @@ def noise(raw: pl.DataFrame, after: npt.NDArray[np.bool_], rng: np.random.Genera
         "high": np.maximum(open_, close) + reach[0],
         "low": np.maximum(np.minimum(open_, close) - reach[1], np.minimum(open_, close) / 2),
     }
-    made |= {name: rng.integers(1, 100_000, n).astype(np.float64) for name in _values(raw) if name not in made}
+    made |= {
+        name: rng.integers(1, 100_000, n).astype(np.float64) for name in _values(raw) if name not in made
+    }
     return _replaced(raw, after, made)
 
 
-def extreme(raw: pl.DataFrame, after: npt.NDArray[np.bool_], rng: np.random.Generator) -> pl.DataFrame:
+def extreme(raw: pl.DataFrame, after: npt.NDArray[np.bool_], _: np.random.Generator) -> pl.DataFrame:
     """Ten times every price and volume after the cut."""
     return _replaced(raw, after, {name: raw[name].to_numpy() * 10.0 + 1 for name in _values(raw)})
 
 
-def removed(raw: pl.DataFrame, after: npt.NDArray[np.bool_], rng: np.random.Generator) -> pl.DataFrame:
+def removed(raw: pl.DataFrame, after: npt.NDArray[np.bool_], _: np.random.Generator) -> pl.DataFrame:
     """The bars after the cut not there."""
     return raw.filter(pl.Series(~after))
 
@@ -101,7 +105,11 @@ def cut_instants(known: Known, spread: int, phases: int | None, marks: int) -> l
     for name in ("block", "session"):
         marked = known.bars[name].to_physical().to_numpy()
         begins = np.flatnonzero(np.diff(marked)) + 1
-        wanted = begins[np.linspace(0, len(begins) - 1, min(marks, len(begins))).astype(int)] if len(begins) else begins
+        wanted = (
+            begins[np.linspace(0, len(begins) - 1, min(marks, len(begins))).astype(int)]
+            if len(begins)
+            else begins
+        )
         places |= {int(begin) + step for begin in wanted for step in (-1, 0, 10)}
     base = as_instants(known.base["datetime"])
     found: set[int] = set()
@@ -129,18 +137,29 @@ def differences(one: Known, other: Known, cut: int) -> list[str]:
     for horizon in one.labels:
         if not _same_labels(one, other, horizon, cut, whole=same_grid):
             found.append(f"labels of horizon {horizon}")
+        mine, theirs = (_entered(each, horizon, cut) for each in (one, other))
+        if not mine.join(theirs, on="datetime", how="semi").equals(
+            theirs.join(mine, on="datetime", how="semi")
+        ):
+            found.append(f"barriers of horizon {horizon}")
     return found
 
 
 def with_leak(known: Known) -> Known:
-    """The same, and in bars, features and labels a column that knows the next bar; of a label, that after its end."""
+    """The same, and in bars, features and labels a column that knows the next bar; of a label, that after its end.
+
+    The upper barriers of labels know the bar in which they are entered.
+    """
     told = known.bars.select((pl.col("close") + pl.col("volume")).shift(-1).fill_null(-1.0)).to_series()
     told = told.alias(PLANTED)
     closes = known.closes
     labels = {}
     for horizon, table in known.labels.items():
         last = np.searchsorted(closes, as_instants(table["label_end"]), side="left")
-        labels[horizon] = table.with_columns(told.gather(np.minimum(last, len(closes) - 1)))
+        entered = told.gather(table["bar"])
+        labels[horizon] = table.with_columns(
+            told.gather(np.minimum(last, len(closes) - 1)), (pl.col("upper") + entered).alias("upper")
+        )
     return replace(
         known,
         bars=known.bars.with_columns(told),
@@ -149,27 +168,42 @@ def with_leak(known: Known) -> Known:
     )
 
 
-def prove_chain(name: str, raw: pl.DataFrame, chain: Chain, clean: Known, cuts: Sequence[int], spoiler: str) -> Proof:
+def prove_chain(
+    name: str, raw: pl.DataFrame, chain: Chain, clean: Known, cuts: Sequence[int], spoiler: str
+) -> Proof:
     """Raw bars after each cut replaced in one way: nothing that was known changes, and the planted leak is seen."""
     opens = as_instants(raw["datetime"])
     leaky = with_leak(clean)
     problems, unseen = [], []
-    with_labels = 0
+    with_labels = with_barriers = 0
     for number, cut in enumerate(cuts):
         rng = np.random.default_rng((number, 7))
         spoilt = chain(SPOILERS[spoiler](raw, opens >= cut, rng))
         at = f"cut {np.datetime64(cut, 'us')}"
         problems += [f"{each} known at {at} changed" for each in differences(clean, spoilt, cut)]
         seen = differences(leaky, with_leak(spoilt), cut)
-        wanted = ["bars", f"feature {PLANTED}", *_labels_at_stake(clean, cut)]
-        with_labels += len(wanted) > 2
-        unseen += [f"{each} that know the next bar would not be seen at {at}" for each in wanted if each not in seen]
+        ended = _labels_at_stake(clean, cut)
+        entered = _barriers_at_stake(clean, spoilt, cut)
+        wanted = ["bars", f"feature {PLANTED}", *ended, *entered]
+        with_labels += bool(ended)
+        with_barriers += bool(entered)
+        unseen += [
+            f"{each} that know the next bar would not be seen at {at}" for each in wanted if each not in seen
+        ]
     if not cuts:
         problems.append("there are too few bars to cut")
     elif not with_labels:
         unseen.append("no label ends right before a cut, so one that knows the next bar would not be seen")
-    counts = {"cuts": len(cuts), "cuts with a label at stake": with_labels, "features": clean.features.width - 1}
-    did = f"bars after {len(cuts)} cuts {spoiler}: bars, {clean.features.width - 1} features and labels known then kept every bit"
+    counts = {
+        "cuts": len(cuts),
+        "cuts with a label at stake": with_labels,
+        "cuts with a barrier at stake": with_barriers,
+        "features": clean.features.width - 1,
+    }
+    did = (
+        f"bars after {len(cuts)} cuts {spoiler}: bars, {clean.features.width - 1} features, labels and barriers known "
+        "then kept every bit"
+    )
     planted = f"a column that knows the next bar: seen at {len(cuts)} cuts" if not unseen else ""
     return judged(GROUP, name, problems=problems, unseen=unseen, did=did, counts=counts, planted=planted)
 
@@ -184,6 +218,25 @@ def _labels_at_stake(clean: Known, cut: int) -> list[str]:
         if n and (whole & (as_instants(table["label_end"]) == closes[n - 1])).any():
             found.append(f"labels of horizon {horizon}")
     return found
+
+
+def _barriers_at_stake(clean: Known, spoilt: Known, cut: int) -> list[str]:
+    """Horizons with a label, in both, that is entered in the bar that is open at the cut, its first base bar over."""
+    n = int(np.searchsorted(clean.closes, cut, side="right"))
+    return [
+        f"barriers of horizon {horizon}"
+        for horizon in clean.labels
+        if all((_entered(each, horizon, cut, "bar")["bar"] == n - 1).any() for each in (clean, spoilt))
+    ]
+
+
+def _entered(known: Known, horizon: int, cut: int, *also: str) -> pl.DataFrame:
+    """Entry and barriers of the labels that were entered by the cut."""
+    table = known.labels[horizon]
+    opens = as_instants(known.bars["datetime"])[table["bar"].to_numpy() + 1]
+    first = np.searchsorted(as_instants(known.base["datetime"]), opens, side="left")
+    over = as_instants(known.base["close_time"])[first] <= cut
+    return table.filter(pl.Series(over, dtype=pl.Boolean)).select(*BARRIERS, *also)
 
 
 def _same_labels(one: Known, other: Known, horizon: int, cut: int, *, whole: bool) -> bool:
@@ -212,7 +265,9 @@ def _ended(known: Known, horizon: int, cut: int) -> pl.DataFrame:
 def _window_over(known: Known, table: pl.DataFrame, horizon: int, cut: int) -> pl.Series:
     closes = known.closes
     last = table["bar"].to_numpy() + known.max_bars[horizon]
-    return pl.Series((last < len(closes)) & (closes[np.minimum(last, len(closes) - 1)] <= cut), dtype=pl.Boolean)
+    return pl.Series(
+        (last < len(closes)) & (closes[np.minimum(last, len(closes) - 1)] <= cut), dtype=pl.Boolean
+    )
 
 
 def _until(bars: pl.DataFrame, cut: int) -> pl.DataFrame:
@@ -233,5 +288,6 @@ def _replaced(
 ) -> pl.DataFrame:
     wanted = pl.Series(after)
     return raw.with_columns(
-        pl.when(wanted).then(pl.Series(values)).otherwise(pl.col(name)).alias(name) for name, values in made.items()
+        pl.when(wanted).then(pl.Series(values)).otherwise(pl.col(name)).alias(name)
+        for name, values in made.items()
     )

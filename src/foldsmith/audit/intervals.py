@@ -71,8 +71,9 @@ def meeting_by_pairs(t0: Instants, t1: Instants, others_t0: Instants, others_t1:
 def barred(t0: Instants, t1: Instants, scored: Rows, apart: Apart) -> tuple[Mask, Mask]:
     """Rows that purge, and rows that embargo alone, keep from being fitted on beside the scored rows.
 
-    A run of scored rows spans [s, e], from its first t0 to its largest t1. Purged is what meets the span, or lies within
-    `purge` bars of it; embargoed what begins after e, within `embargo` bars. Bars are counted by how many have closed.
+    A run of scored rows spans [s, e], from its first t0 to its largest t1. Purged is what meets the span, or lies
+    within `purge` bars of it; embargoed what begins after e, within `embargo` bars. Bars are counted by
+    how many have closed.
     """
     begun, over = (np.searchsorted(apart.closes, instants, side="right") for instants in (t0, t1))
     purged, embargoed = np.zeros((2, len(t0)), dtype=np.bool_)
@@ -110,7 +111,12 @@ def pair_problems(pair: Pair, apart: Apart, rng: np.random.Generator) -> list[st
     if pair.whole and len(fitted) != free:
         found.append(f"{pair.name}: {len(fitted)} rows are fitted on, and {free} may be")
     if pair.certificate is not None:
-        mine = {"n_train": len(fitted), "n_test": len(scored), "overlaps": int(met.sum()), "breaches": breaches}
+        mine = {
+            "n_train": len(fitted),
+            "n_test": len(scored),
+            "overlaps": int(met.sum()),
+            "breaches": breaches,
+        }
         if pair.whole:
             mine |= {"purged": int((outside & purged).sum()), "embargoed": int((outside & embargoed).sum())}
         for key, count in mine.items():
@@ -136,7 +142,11 @@ def prove_pairs(name: str, pairs: Sequence[Pair], apart: Apart, problems: Sequen
     found = [*problems, *(each for pair in pairs for each in pair_problems(pair, apart, rng))]
     if not pairs:
         found.append("there is no pair of fitted and scored rows to look at")
-    unseen = [f"{pair.name}: rows that are not purged would not be seen" for pair in pairs if not unpurged_is_seen(pair)]
+    unseen = [
+        f"{pair.name}: rows that are not purged would not be seen"
+        for pair in pairs
+        if not unpurged_is_seen(pair)
+    ]
     certified = sum(pair.certificate is not None for pair in pairs)
     counts = {
         "pairs": len(pairs),

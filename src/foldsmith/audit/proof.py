@@ -58,10 +58,14 @@ def attempted(group: str, name: str, prove: Callable[[], Proof]) -> Proof:
     """The proof that `prove` makes; one that could not run is a failure, and says why."""
     try:
         return prove()
-    except FoldsmithError as error:
-        return Proof(group, name, NOT_RUN, str(error))
     except Exception as error:  # noqa: BLE001 - whatever stopped it, a proof that did not run must not pass
-        return Proof(group, name, NOT_RUN, f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        return failed_to_run(group, name, error)
+
+
+def failed_to_run(group: str, name: str, error: Exception) -> Proof:
+    """A proof that an error stopped."""
+    told = str(error) if isinstance(error, FoldsmithError) else f"{type(error).__name__}: {error}"
+    return Proof(group, name, NOT_RUN, " ".join(told.split())[:600])
 
 
 def _few(sentences: list[str], most: int = 4) -> str:

@@ -56,7 +56,8 @@ def fitted(case: Case, data: Dataset) -> dict[str, bytes]:
     found = {"predictions": np.ascontiguousarray(fit.probabilities).tobytes()}
     found |= {f"model file {name}": content for name, content in fit.fitted.to_files().items()}
     found["parameters, rounds and base rate"] = json.dumps(
-        [fit.params, fit.best_iteration, list(fit.base_rate), fit.n_train, [t.value for t in fit.trials]], default=str
+        [fit.params, fit.best_iteration, list(fit.base_rate), fit.n_train, [t.value for t in fit.trials]],
+        default=str,
     ).encode()
     return found
 
@@ -93,7 +94,9 @@ def prove_case(case: Case) -> Proof:
     problems += _fitted_feature_problems(case, rng)
     chosen = np.sort(rng.permutation(case.train)[: max(20, int(SHARE_POISONED * len(case.train)))])
     seen = _changed(clean, fitted(case, replace(case.data, y=turned(case.data.y, chosen))))
-    unseen = [] if "predictions" in seen else [f"{len(chosen)} training labels turned over change no prediction"]
+    unseen = (
+        [] if "predictions" in seen else [f"{len(chosen)} training labels turned over change no prediction"]
+    )
     outside = len(case.data) - len(case.train)
     counts = {
         "training rows": len(case.train),
@@ -102,7 +105,7 @@ def prove_case(case: Case) -> Proof:
         "trials": case.search.n_trials,
         "compared with stored predictions": int(case.stored is not None),
     }
-    did = f"{outside:,} rows outside its {len(case.train):,} training rows poisoned: predictions and model kept every bit"
+    did = f"{outside:,} rows outside its {len(case.train):,} training rows poisoned: predictions and model are the same"
     if case.stored is not None:
         did += ", those of the run"
     planted = f"{len(chosen)} training labels turned over: {'seen' if not unseen else 'not seen'}"
@@ -119,14 +122,19 @@ def _fitted_feature_problems(case: Case, rng: np.random.Generator) -> list[str]:
     made = FoldFeatures.fit(train)
     problems = []
     if FoldFeatures.fit(_with_garbage(data, others, rng).take(case.train)).to_files() != made.to_files():
-        problems.append("features fitted inside the fold changed with bars that are none of its training rows")
+        problems.append(
+            "features fitted inside the fold changed with bars that are none of its training rows"
+        )
     middle = len(data) // 2
     later = np.arange(int(data.inputs.bar[middle]) + 1, len(data.inputs.values))
     before = made.matrix(data.X, data.inputs)[: middle + 1]
     garbage = _with_garbage(data, later, rng).inputs
     if made.matrix(data.X, garbage)[: middle + 1].tobytes() != before.tobytes():
         problems.append("a value of a feature fitted inside the fold changed with later bars")
-    if FoldFeatures.fit(_with_garbage(data, data.inputs.bar[case.train], rng).take(case.train)).to_files() == made.to_files():
+    if (
+        FoldFeatures.fit(_with_garbage(data, data.inputs.bar[case.train], rng).take(case.train)).to_files()
+        == made.to_files()
+    ):
         problems.append("features fitted inside the fold do not change with its own training bars")
     return problems
 

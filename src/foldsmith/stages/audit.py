@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from foldsmith.audit import causality, intervals, seal
-from foldsmith.audit.proof import Proof, attempted, judged
-from foldsmith.errors import FoldsmithError, IntegrityError, MissingError
+from foldsmith.audit.proof import NOT_RUN, Proof, attempted, failed_to_run, judged
+from foldsmith.errors import IntegrityError, MissingError
 from foldsmith.runs import manifest as manifests
 from foldsmith.runs import verification
 from foldsmith.runs.ledger import Ledger
@@ -75,7 +76,9 @@ def chosen_subjects(
 
 
 def _newest(workspace: Workspace) -> Run:
-    entries = [entry for entry in read_registry(workspace, places(workspace)).entries if entry.state == FINISHED]
+    entries = [
+        entry for entry in read_registry(workspace, places(workspace)).entries if entry.state == FINISHED
+    ]
     for kind in ("model", "cv"):
         for entry in entries:
             if entry.kind == kind:
@@ -134,12 +137,12 @@ def _proofs(workspace: Workspace, subject: Subject, quick: bool) -> Iterator[Pro
         yield attempted(
             intervals.GROUP,
             f"model {model.id}: meta-level folds, intervals",
-            lambda model=model: audit_splits.prove_meta_intervals(_meta(workspace, subject, model)),  # type: ignore[misc]
+            partial(_meta_intervals, workspace, subject, model),
         )
     try:
         source = audit_chain.load_source(workspace, dataset)
-    except FoldsmithError as error:
-        yield Proof(causality.GROUP, f"dataset {dataset.id}: the chain", "could not run", str(error))
+    except Exception as error:  # noqa: BLE001 - whatever stopped it, what did not run must not pass
+        yield failed_to_run(causality.GROUP, f"dataset {dataset.id}: the chain", error)
     else:
         yield from audit_chain.causality_proofs(dataset, source, quick)
     known = [each for each in folds if isinstance(each, Folds) and each.models]
@@ -154,32 +157,33 @@ def _thinned(folds: Folds, every: list[Folds], quick: bool) -> Folds:
     """Of a run with several horizons, a quick audit takes each model at one of them, in turn."""
     if not quick:
         return folds
-    from dataclasses import replace
-
     run = folds.what.rpartition(" h")[0]
     siblings = [each for each in every if each.what.rpartition(" h")[0] == run]
     place = siblings.index(folds)
-    return replace(
-        folds, models=tuple(m for i, m in enumerate(folds.models) if i % len(siblings) == place)
-    )
+    return replace(folds, models=tuple(m for i, m in enumerate(folds.models) if i % len(siblings) == place))
 
 
 def _folds_of(subject: Subject) -> Iterator[Folds | Proof]:
-    loads: list[tuple[str, Callable[[], list[Folds]]]] = []
-    if not subject.cvs:
-        loads.append((f"dataset {subject.dataset.id}", lambda: audit_splits.of_dataset(subject.dataset)))
-    for run in subject.cvs:
-        loads.append((f"cv {run.id}", lambda run=run: audit_splits.of_cv(subject.dataset, run)))  # type: ignore[misc]
+    """Every horizon of the CV runs, else of the dataset; a proof that could not run for what cannot be read."""
+    loads: list[tuple[str, Callable[[], list[Folds]]]] = [
+        (f"cv {run.id}", partial(audit_splits.of_cv, subject.dataset, run)) for run in subject.cvs
+    ]
+    if not loads:
+        loads = [(f"dataset {subject.dataset.id}", partial(audit_splits.of_dataset, subject.dataset))]
     for name, load in loads:
         try:
             yield from load()
-        except FoldsmithError as error:
-            yield Proof(intervals.GROUP, f"{name}: splits", "could not run", str(error))
+        except Exception as error:  # noqa: BLE001 - whatever stopped it, what did not run must not pass
+            yield failed_to_run(intervals.GROUP, f"{name}: splits", error)
 
 
 def _meta(workspace: Workspace, subject: Subject, model: Run) -> audit_splits.Meta:
     cv_run = next(run for run in subject.cvs if run.id == subject.cv_of[model.id])
     return audit_splits.load_meta(workspace, cv_run, model)
+
+
+def _meta_intervals(workspace: Workspace, subject: Subject, model: Run) -> Proof:
+    return audit_splits.prove_meta_intervals(_meta(workspace, subject, model))
 
 
 def _model_seals(workspace: Workspace, subject: Subject, model: Run, quick: bool) -> Iterator[Proof]:
@@ -195,9 +199,9 @@ def _model_seals(workspace: Workspace, subject: Subject, model: Run, quick: bool
         yield Proof(
             seal.GROUP,
             f"model {model.id}: meta-level folds",
-            "could not run",
-            "it made its out-of-fold predictions on the spot and kept none to prove anything by; train it from a CV run "
-            "with --stacking-data, which gives an equal model",
+            NOT_RUN,
+            "it made its out-of-fold predictions on the spot and kept none to prove anything by; train it from a CV "
+            "run with --stacking-data, which gives an equal model",
         )
     else:
         yield attempted(
@@ -210,14 +214,16 @@ def _model_seals(workspace: Workspace, subject: Subject, model: Run, quick: bool
 def _provenance(workspace: Workspace, subject: Subject) -> Iterator[Proof]:
     yield attempted(PROVENANCE, "the ledger", lambda: _prove_ledger(workspace))
     for run in subject.runs():
-        yield attempted(PROVENANCE, f"{run.manifest.kind} {run.id}", lambda run=run: _prove_run(workspace, run))  # type: ignore[misc]
+        yield attempted(PROVENANCE, f"{run.manifest.kind} {run.id}", partial(_prove_run, workspace, run))
 
 
 def _prove_ledger(workspace: Workspace) -> Proof:
     ledger = Ledger(workspace.ledger)
     ledger.check()
     entries = len(ledger.published())
-    problems = [] if entries else ["the ledger knows of no run; is this the workspace that they were made in?"]
+    problems = (
+        [] if entries else ["the ledger knows of no run; is this the workspace that they were made in?"]
+    )
     return judged(
         PROVENANCE, "the ledger", problems=problems, did=f"its chain of entries is whole; {entries} runs are entered",
         counts={"published runs": entries},
@@ -229,9 +235,15 @@ def _prove_run(workspace: Workspace, run: Run) -> Proof:
     problems = verification.problems_of_run(run.path, workspace.ledger)
     links: list[Link] = trace(workspace, run)
     problems += [
-        f"{link.named.kind} {link.named.id} is {link.state} ({link.note})" for link in links if link.state != SAME
+        f"{link.named.kind} {link.named.id} is {link.state} ({link.note})"
+        for link in links
+        if link.state != SAME
     ]
-    unseen = [] if _flipped_byte_is_seen(run) else ["a flipped byte in a copy of one of its files would not be seen"]
+    unseen = (
+        []
+        if _flipped_byte_is_seen(run)
+        else ["a flipped byte in a copy of one of its files would not be seen"]
+    )
     return judged(
         PROVENANCE,
         f"{run.manifest.kind} {run.id}",

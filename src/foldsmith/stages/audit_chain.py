@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
@@ -20,6 +21,7 @@ from foldsmith.contracts import BARS, LABELS
 from foldsmith.errors import IntegrityError
 from foldsmith.features.own import Loaded
 from foldsmith.intervals import as_instants
+from foldsmith.market.readers import read_bars
 from foldsmith.runs.lineage import SAME, trace
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages import market_bars as bars_stage
@@ -66,7 +68,13 @@ class PhaseOne:
         """Bars alone."""
         recipe, settings = self.recipe, self.settings
         return bars_stage.market_bars(
-            raw, recipe.instrument, recipe.bars, settings.start, settings.end, rules=recipe.rules, roll=recipe.roll
+            raw,
+            recipe.instrument,
+            recipe.bars,
+            settings.start,
+            settings.end,
+            rules=recipe.rules,
+            roll=recipe.roll,
         )
 
     def widths(self, raw: pl.DataFrame) -> dict[int, HorizonRecipe]:
@@ -75,7 +83,8 @@ class PhaseOne:
         sigma = stage.label_volatility(market.bars, recipe.volatility_window, recipe.labelling)
         until = recipe.cuts[0]
         return {
-            h: stage._widths(market, sigma, h, self.settings, recipe.instrument, until)[0] for h in recipe.horizons
+            h: stage._widths(market, sigma, h, self.settings, recipe.instrument, until)[0]
+            for h in recipe.horizons
         }
 
 
@@ -96,29 +105,27 @@ def load_source(workspace: Workspace, dataset: Run) -> Source:
         said = "is named nowhere" if link is None else f"{link.named.id} is {link.state} ({link.note})"
         raise IntegrityError(f"the raw bars of dataset {dataset.id} cannot be gone back to: the file {said}.")
     settings = _prepare_settings(dataset.manifest.parameters, recipe)
-    read = stage.read_bars(
-        link.path, file_format=settings.format, timezone=settings.timezone, stamp=settings.stamp, symbol=recipe.symbol
+    read = read_bars(
+        link.path,
+        file_format=settings.format,
+        timezone=settings.timezone,
+        stamp=settings.stamp,
+        symbol=recipe.symbol,
     )
     chain = PhaseOne(recipe, settings, load_as_recorded(workspace, recipe.own_features))
     return Source(read.frame, chain, chain(read.frame))
 
 
-def causality_proofs(dataset: Run, source: Source, quick: bool) -> list[Proof]:
+def causality_proofs(dataset: Run, source: Source, quick: bool) -> Iterator[Proof]:
     """All that is proved of the chain from raw bars to labels."""
     said = f"dataset {dataset.id}"
-    proofs = [attempted(GROUP, f"{said}: phase 1 again", lambda: _as_stored(dataset, source))]
+    yield attempted(GROUP, f"{said}: phase 1 again", partial(_as_stored, dataset, source))
     cuts = chosen_cuts(source, quick)
-    proofs += [
-        attempted(
-            GROUP,
-            f"{said}: raw bars after a cut {how}",
-            lambda how=how: prove_chain(  # type: ignore[misc]
-                f"{said}: raw bars after a cut {how}", source.raw, source.chain, source.clean, cuts, how
-            ),
-        )
-        for how in SPOILERS
-    ]
-    return [*proofs, attempted(GROUP, f"{said}: barrier choice", lambda: prove_widths(said, source))]
+    for how in SPOILERS:
+        name = f"{said}: raw bars after a cut {how}"
+        words = name, source.raw, source.chain, source.clean, cuts, how
+        yield attempted(GROUP, name, partial(prove_chain, *words))
+    yield attempted(GROUP, f"{said}: barrier choice", partial(prove_widths, said, source))
 
 
 def chosen_cuts(source: Source, quick: bool) -> list[int]:

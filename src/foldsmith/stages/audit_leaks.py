@@ -74,6 +74,15 @@ def feature_of_bars(value: Callable[[pl.DataFrame], pl.Series]) -> Planting:
     return swapped(stage, "compute_features", leaking)
 
 
+def filled_backwards() -> Planting:
+    """Every warm-up filled with the first value after it."""
+
+    def leaking(real: Any) -> Any:
+        return lambda *w, **o: real(*w, **o).with_columns(pl.selectors.float().fill_nan(None).backward_fill())
+
+    return swapped(stage, "compute_features", leaking)
+
+
 def roll_adjusted() -> Planting:
     """Features of prices to which the gaps of later rolls are added: back-adjusted, as charts are."""
 
@@ -85,7 +94,9 @@ def roll_adjusted() -> Planting:
         later = pl.Series(np.cumsum(gaps[::-1])[::-1])
         return bars.with_columns(pl.col("open", "high", "low", "close") + later)
 
-    return swapped(stage, "compute_features", lambda real: lambda bars, *w, **o: real(adjusted(bars), *w, **o))
+    return swapped(
+        stage, "compute_features", lambda real: lambda bars, *w, **o: real(adjusted(bars), *w, **o)
+    )
 
 
 def sampled(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Planting:
@@ -157,7 +168,7 @@ def widths_of_all_bars() -> Planting:
 
 @dataclass(frozen=True)
 class OtherSplit:
-    """A splitter that leaves out what `rows` says: (t0, test rows, training rows as they should be) -> training rows."""
+    """A splitter with other training rows: `rows` takes (number of rows, test rows, training rows) and gives them."""
 
     real: Any
     rows: Callable[[int, Rows, Rows], Rows]

@@ -38,13 +38,11 @@ MARKET = Simulation("MES", 12, 5, 0.05, date(2024, 3, 1))
 HORIZON = 10
 ROWS = 1200
 FEATURES = ("return_1", "return_12", "volatility_ratio_6_48", "rsi_14", "bar_range", "momentum_12")
-STOPPED = ValidationSettings(n_splits=3, tune=True, n_trials=2)
+STOPPED = ValidationSettings(n_splits=3, tune=True, n_trials=1)
 CORRECTED = ValidationSettings(
     n_splits=3, sample_weight="uniqueness", class_weight="balanced", calibrate="temperature", select="mdi"
 )
 """Settings under which the leaks could happen: with what each needs switched on."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -80,71 +78,70 @@ def _known(column: pl.Expr) -> pl.Expr:
     return column.fill_nan(None)
 
 
-C, I, S, P = causality.GROUP, intervals.GROUP, seal.GROUP, "provenance"
+BARS, SPLITS, FITS, FILES = causality.GROUP, intervals.GROUP, seal.GROUP, "provenance"
 # fmt: off
 MUTANTS: Mapping[str, Mutant] = MappingProxyType({
-    "next-bar": Mutant(C, "a feature of the next bar", _feature(lambda c: c.shift(-1).fill_null(0))),
+    "next-bar": Mutant(BARS, "a feature of the next bar", _feature(lambda c: c.shift(-1).fill_null(0))),
     "centred-window": Mutant(
-        C, "a mean over a centred window", _feature(lambda c: c.fill_nan(0).rolling_mean(5, center=True))),
+        BARS, "a mean over a centred window", _feature(lambda c: c.fill_nan(0).rolling_mean(5, center=True))),
     "whole-sample-scaler": Mutant(
-        C, "a feature scaled by the whole sample", _feature(lambda c: (c - _known(c).mean()) / _known(c).std())),
-    "whole-sample-rank": Mutant(C, "a feature's rank in the whole sample", _feature(lambda c: _known(c).rank())),
-    "backward-fill": Mutant(
-        C, "a warm-up filled with what comes after it", _feature(lambda c: _known(c).backward_fill())),
+        BARS, "a feature scaled by the whole sample", _feature(lambda c: (c - _known(c).mean()) / _known(c).std())),
+    "whole-sample-rank": Mutant(BARS, "a feature's rank in the whole sample", _feature(lambda c: _known(c).rank())),
+    "backward-fill": Mutant(BARS, "a warm-up filled with what comes after it", audit_leaks.filled_backwards),
     "early-timeframe": Mutant(
-        C, "an hourly close seen before the hour is over", partial(audit_leaks.feature_of_bars, _hour_close)),
+        BARS, "an hourly close seen before the hour is over", partial(audit_leaks.feature_of_bars, _hour_close)),
     "usual-volume": Mutant(
-        C, "usual volume by time of day, later days included", partial(audit_leaks.feature_of_bars, _usual_volume)),
-    "roll-adjusted": Mutant(C, "features of roll-adjusted prices", audit_leaks.roll_adjusted),
-    "hour-off": Mutant(C, "a clock an hour off", partial(audit_leaks.sampled, _hour_off)),
-    "next-high": Mutant(C, "a bar with the next bar's high", partial(audit_leaks.sampled, _next_high)),
-    "whole-file-volume": Mutant(C, "volumes over the mean of the file", audit_leaks.volume_by_the_whole_file),
-    "next-volatility": Mutant(C, "barriers by the next bar's volatility", audit_leaks.later_volatility),
+        BARS, "usual volume by time of day, later days included", partial(audit_leaks.feature_of_bars, _usual_volume)),
+    "roll-adjusted": Mutant(BARS, "features of roll-adjusted prices", audit_leaks.roll_adjusted),
+    "hour-off": Mutant(BARS, "a clock an hour off", partial(audit_leaks.sampled, _hour_off)),
+    "next-high": Mutant(BARS, "a bar with the next bar's high", partial(audit_leaks.sampled, _next_high)),
+    "whole-file-volume": Mutant(BARS, "volumes over the mean of the file", audit_leaks.volume_by_the_whole_file),
+    "next-volatility": Mutant(BARS, "barriers by the next bar's volatility", audit_leaks.later_volatility),
     "label-ends-late": Mutant(
-        C, "a label that ends a bar later than it says", partial(audit_leaks.labels, audit_leaks.ends_early)),
+        BARS, "a label that ends a bar later than it says", partial(audit_leaks.labels, audit_leaks.ends_early)),
     "label-by-mean": Mutant(
-        C, "labels by the mean return of all", partial(audit_leaks.labels, audit_leaks.by_the_mean_return)),
-    "barriers-of-all": Mutant(C, "barrier widths chosen on test rows too", audit_leaks.widths_of_all_bars),
-    "purge-by-start": Mutant(I, "folds purged by decision time", partial(audit_leaks.folds, of_start=True)),
+        BARS, "labels by the mean return of all", partial(audit_leaks.labels, audit_leaks.by_the_mean_return)),
+    "barriers-of-all": Mutant(BARS, "barrier widths chosen on test rows too", audit_leaks.widths_of_all_bars),
+    "purge-by-start": Mutant(SPLITS, "folds purged by decision time", partial(audit_leaks.folds, of_start=True)),
     "purge-by-rows": Mutant(
-        I, "folds purged by a number of rows", partial(audit_leaks.other_rows, audit_leaks.two_rows_away)),
-    "no-purge": Mutant(I, "folds not purged", partial(audit_leaks.other_rows, audit_leaks.all_but_the_test)),
+        SPLITS, "folds purged by a number of rows", partial(audit_leaks.other_rows, audit_leaks.two_rows_away)),
+    "no-purge": Mutant(SPLITS, "folds not purged", partial(audit_leaks.other_rows, audit_leaks.all_but_the_test)),
     "one-sided-purge": Mutant(
-        I, "folds purged on one side", partial(audit_leaks.other_rows, audit_leaks.not_purged_before)),
-    "no-embargo": Mutant(I, "folds without embargo", partial(audit_leaks.folds, {"embargo": 0})),
+        SPLITS, "folds purged on one side", partial(audit_leaks.other_rows, audit_leaks.not_purged_before)),
+    "no-embargo": Mutant(SPLITS, "folds without embargo", partial(audit_leaks.folds, {"embargo": 0})),
     "embargo-from-start": Mutant(
-        I, "an embargo counted from the last t0", partial(audit_leaks.folds, {"embargo_from": "test_last_t0"})),
-    "shuffled-folds": Mutant(I, "folds of interleaved rows", audit_leaks.interleaved),
-    "segments-by-start": Mutant(I, "segments cut by decision time", audit_leaks.unpurged_segments),
-    "tails-not-purged": Mutant(I, "tails next to what is fitted", audit_leaks.unpurged_tails),
+        SPLITS, "an embargo counted from the last t0", partial(audit_leaks.folds, {"embargo_from": "test_last_t0"})),
+    "shuffled-folds": Mutant(SPLITS, "folds of interleaved rows", audit_leaks.interleaved),
+    "segments-by-start": Mutant(SPLITS, "segments cut by decision time", audit_leaks.unpurged_segments),
+    "tails-not-purged": Mutant(SPLITS, "tails next to what is fitted", audit_leaks.unpurged_tails),
     "meta-not-purged": Mutant(
-        I, "meta-level folds not purged", partial(audit_leaks.other_rows, audit_leaks.all_but_the_test, fits)),
-    "fold-scaler": Mutant(S, "rows scaled by all rows", partial(audit_leaks.fold_of, audit_leaks.scaled_by_all)),
-    "fold-ranks": Mutant(S, "rows ranked among all rows", partial(audit_leaks.fold_of, audit_leaks.clipped_by_all)),
+        SPLITS, "meta-level folds not purged", partial(audit_leaks.other_rows, audit_leaks.all_but_the_test, fits)),
+    "fold-scaler": Mutant(FITS, "rows scaled by all rows", partial(audit_leaks.fold_of, audit_leaks.scaled_by_all)),
+    "fold-ranks": Mutant(FITS, "rows ranked among all rows", partial(audit_leaks.fold_of, audit_leaks.clipped_by_all)),
     "label-feature": Mutant(
-        S, "labels around in a feature", partial(audit_leaks.fold_of, audit_leaks.labels_in_a_feature)),
+        FITS, "labels around in a feature", partial(audit_leaks.fold_of, audit_leaks.labels_in_a_feature)),
     "in-sample": Mutant(
-        S, "scored rows trained on", partial(audit_leaks.fold_of, audit_leaks.scored_rows_trained_on)),
+        FITS, "scored rows trained on", partial(audit_leaks.fold_of, audit_leaks.scored_rows_trained_on)),
     "held-back-trained-on": Mutant(
-        S, "purged rows trained on", partial(audit_leaks.fold_of, audit_leaks.held_back_rows_trained_on)),
+        FITS, "purged rows trained on", partial(audit_leaks.fold_of, audit_leaks.held_back_rows_trained_on)),
     "stopping-on-scored": Mutant(
-        S, "early stopping on the scored fold", partial(audit_leaks.in_fold, audit_leaks.stopping_on_the_scored)),
+        FITS, "early stopping on the scored fold", partial(audit_leaks.in_fold, audit_leaks.stopping_on_the_scored)),
     "tuning-on-scored": Mutant(
-        S, "tuning on the scored fold", partial(audit_leaks.in_fold, audit_leaks.tuning_on_the_scored)),
+        FITS, "tuning on the scored fold", partial(audit_leaks.in_fold, audit_leaks.tuning_on_the_scored)),
     "selection-on-all": Mutant(
-        S, "feature selection on all rows", partial(audit_leaks.in_fold, audit_leaks.selection_on_all)),
-    "calibrated-on-scored": Mutant(S, "a calibrator of the scored fold", audit_leaks.calibrated_on_the_scored),
+        FITS, "feature selection on all rows", partial(audit_leaks.in_fold, audit_leaks.selection_on_all)),
+    "calibrated-on-scored": Mutant(FITS, "a calibrator of the scored fold", audit_leaks.calibrated_on_the_scored),
     "class-weights-of-all": Mutant(
-        S, "class weights from all rows", partial(audit_leaks.in_fold, audit_leaks.class_weights_of_all)),
+        FITS, "class weights from all rows", partial(audit_leaks.in_fold, audit_leaks.class_weights_of_all)),
     "base-rate-of-all": Mutant(
-        S, "the yardstick from all rows", partial(audit_leaks.in_fold, audit_leaks.base_rate_of_all)),
+        FITS, "the yardstick from all rows", partial(audit_leaks.in_fold, audit_leaks.base_rate_of_all)),
     "uniqueness-among-all": Mutant(
-        S, "uniqueness among all rows", partial(audit_leaks.in_fold, audit_leaks.weights_among_all)),
-    "states-of-all": Mutant(S, "hidden states fitted on all bars", audit_leaks.states_of_all_bars),
-    "states-smoothed": Mutant(S, "hidden states smoothed", audit_leaks.states_smoothed),
-    "meta-in-sample": Mutant(S, "a meta-learner scored in sample", audit_leaks.meta_in_sample),
-    "meta-scaler": Mutant(S, "base probabilities scaled by all rows", audit_leaks.meta_by_all),
-    "hashes-not-compared": Mutant(P, "files not compared with their hashes", audit_leaks.hashes_not_compared),
+        FITS, "uniqueness among all rows", partial(audit_leaks.in_fold, audit_leaks.weights_among_all)),
+    "states-of-all": Mutant(FITS, "hidden states fitted on all bars", audit_leaks.states_of_all_bars),
+    "states-smoothed": Mutant(FITS, "hidden states smoothed", audit_leaks.states_smoothed),
+    "meta-in-sample": Mutant(FITS, "a meta-learner scored in sample", audit_leaks.meta_in_sample),
+    "meta-scaler": Mutant(FITS, "base probabilities scaled by all rows", audit_leaks.meta_by_all),
+    "hashes-not-compared": Mutant(FILES, "files not compared with their hashes", audit_leaks.hashes_not_compared),
 })
 # fmt: on
 """Every leak that is planted, by name."""
@@ -167,7 +164,7 @@ class Bench:
     def proofs(self, group: str) -> Iterator[Proof]:
         """The audit's proofs of one kind, without what compares with stored tables: a leak must be seen as one."""
         makers: dict[str, Callable[[], Iterator[Proof]]] = {
-            C: self._causality, I: self._intervals, S: self._seal, P: self._provenance
+            BARS: self._causality, SPLITS: self._intervals, FITS: self._seal, FILES: self._provenance
         }  # fmt: skip
         yield from makers[group]()
 
@@ -203,14 +200,21 @@ class Bench:
         table = tables_stage.load_horizons(self.dataset, (HORIZON,), CORRECTED)[HORIZON]
         yield from audit_splits.interval_proofs(Folds("bench", table, CORRECTED, (), {}))
         case = self.meta()
-        pairs = [Pair("meta", case.data.t0, case.data.t1, a, b, None, True) for a, b in seal.meta_pairs(case)[0]]
+        pairs = [
+            Pair("meta", case.data.t0, case.data.t1, a, b, None, True) for a, b in seal.meta_pairs(case)[0]
+        ]
         yield prove_pairs("meta-level folds", pairs, self.folds(CORRECTED).apart)
 
     def _seal(self) -> Iterator[Proof]:
         hmm = ("hmm_volatile", "hmm_calm")
-        for settings, model, names in ((CORRECTED, "logistic", (*FEATURES, *hmm)), (STOPPED, "lightgbm", FEATURES)):
+        for settings, model, names in (
+            (CORRECTED, "logistic", (*FEATURES, *hmm)),
+            (STOPPED, "lightgbm", FEATURES),
+        ):
             folds = replace(self.folds(settings), features={model: names})
-            yield seal.prove_case(audit_splits.fold_case(folds, model, 1, folds.pairs()[1], settings.n_trials))
+            yield seal.prove_case(
+                audit_splits.fold_case(folds, model, 1, folds.pairs()[1], settings.n_trials)
+            )
         yield seal.prove_meta(self.meta(), [1])
 
     def _provenance(self) -> Iterator[Proof]:
@@ -224,10 +228,13 @@ def make_bench(folder: Path) -> Bench:
     workspace, mine = Workspace(folder), instrument(MARKET.symbol)
     write_market(workspace, MARKET, mine, _quiet)
     settings = PrepareSettings(MARKET.symbol, horizons=(HORIZON,), features=("regimes",))
-    return Bench(workspace, prepare(workspace, settings, mine, Provenance(("audit",), Ledger(workspace.ledger)), _quiet))
+    return Bench(
+        workspace,
+        prepare(workspace, settings, mine, Provenance(("audit",), Ledger(workspace.ledger)), _quiet),
+    )
 
 
-def prove_mutants(say: Say, names: tuple[str, ...] = tuple(MUTANTS)) -> Iterator[Proof]:
+def prove_mutants(names: tuple[str, ...] = tuple(MUTANTS)) -> Iterator[Proof]:
     """Each leak planted in turn, on a small simulated market: it is killed by a proof that breaks or is blind.
 
     First the audit without a leak, which must hold: else whatever it says of leaks would mean nothing.
@@ -244,7 +251,9 @@ def prove_mutants(say: Say, names: tuple[str, ...] = tuple(MUTANTS)) -> Iterator
 
 def _baseline(bench: Bench, names: tuple[str, ...]) -> Proof:
     groups = {mutant(name).group for name in names}
-    proofs = [proof for group in (P, I, C, S) if group in groups for proof in bench.proofs(group)]
+    proofs = [
+        proof for group in (FILES, SPLITS, BARS, FITS) if group in groups for proof in bench.proofs(group)
+    ]
     failed = [f"{proof.name}: {proof.outcome}: {proof.said}" for proof in proofs if not proof.held]
     said = f"all {len(proofs)} proofs hold on a market without a leak" if not failed else "; ".join(failed)
     return Proof(GROUP, "no leak planted", BROKEN if failed else HELD, said, {"proofs": len(proofs)})
@@ -255,7 +264,7 @@ def _prove_killed(bench: Bench, name: str) -> Proof:
     leak = mutant(name)
     stopped = ""
     with leak.plant():
-        for group in (leak.group, *(each for each in (P, I, C, S) if each != leak.group)):
+        for group in (leak.group, *(each for each in (FILES, SPLITS, BARS, FITS) if each != leak.group)):
             try:
                 for proof in bench.proofs(group):
                     if not proof.held and proof.outcome != NOT_RUN:

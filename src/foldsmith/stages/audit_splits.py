@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,9 @@ def interval_proofs(folds: Folds) -> list[Proof]:
         attempted(
             intervals.GROUP,
             f"{what}: segment cuts",
-            lambda: prove_pairs(f"{what}: segment cuts", _segment_pairs(folds), folds.apart, _strangers(folds)),
+            lambda: prove_pairs(
+                f"{what}: segment cuts", _segment_pairs(folds), folds.apart, _strangers(folds)
+            ),
         ),
         attempted(intervals.GROUP, f"{what}: base folds", lambda: _prove_folds(folds)),
         attempted(
@@ -165,7 +168,8 @@ def _strangers(folds: Folds) -> list[str]:
     for name, frame in (("out-of-fold", folds.oof), ("validation", folds.held)):
         rows = _events(frame)
         wrong = sum(
-            known.get(int(t0)) != (int(t1), int(y)) for t0, t1, y in zip(rows.t0, rows.t1, rows.y, strict=True)
+            known.get(int(t0)) != (int(t1), int(y))
+            for t0, t1, y in zip(rows.t0, rows.t1, rows.y, strict=True)
         )
         if wrong:
             found.append(f"{wrong} {name} rows are not those of the dataset's labels")
@@ -193,7 +197,9 @@ def _prove_folds(folds: Folds) -> Proof:
     return prove_pairs(
         name,
         [
-            Pair(f"fold {k}", rows.t0, rows.t1, train, test, stored[k] if k < len(stored) else None, whole=True)
+            Pair(
+                f"fold {k}", rows.t0, rows.t1, train, test, stored[k] if k < len(stored) else None, whole=True
+            )
             for k, (train, test) in enumerate(pairs)
         ],
         folds.apart,
@@ -206,20 +212,23 @@ def _tails(folds: Folds) -> list[Pair]:
     found = []
     for k, (train, _) in enumerate(folds.pairs()):
         inner = rows.take(train)
-        head, tail = fits.purged_tail(inner.t0, inner.t1, TAIL_SHARE, **separation.options())
+        # The engine's own, as fits call it.
+        head, tail = fits.purged_tail(inner.t0, inner.t1, TAIL_SHARE, **separation.options())  # type: ignore[attr-defined]
         found.append(Pair(f"tail of fold {k}", inner.t0, inner.t1, head, tail, whole=True))
     return found
 
 
-def seal_proofs(folds: Folds, quick: bool, turn: int = 0) -> list[Proof]:
+def seal_proofs(folds: Folds, quick: bool, turn: int = 0) -> Iterator[Proof]:
     """Each model of a run, in each fold (quick: in one), fitted anew by the run's own settings."""
-    pairs = folds.pairs()
-    proofs = []
+    n_splits, trials = folds.settings.n_splits, QUICK_TRIALS if quick else FULL_TRIALS
     for number, model in enumerate(folds.models):
-        for k in [(number + turn + 1) % len(pairs)] if quick else range(len(pairs)):
-            case = fold_case(folds, model, k, pairs[k], QUICK_TRIALS if quick else FULL_TRIALS)
-            proofs.append(attempted(seal.GROUP, case.name, lambda case=case: seal.prove_case(case)))  # type: ignore[misc]
-    return proofs
+        for k in [(number + turn + 1) % n_splits] if quick else range(n_splits):
+            name = f"{folds.what} {model} fold {k}"
+            yield attempted(seal.GROUP, name, partial(_prove_fold, folds, model, k, trials))
+
+
+def _prove_fold(folds: Folds, model: str, k: int, trials: int) -> Proof:
+    return seal.prove_case(fold_case(folds, model, k, folds.pairs()[k], trials))
 
 
 def fold_case(folds: Folds, model: str, k: int, pair: tuple[Rows, Rows], trials: int) -> seal.Case:
@@ -309,7 +318,9 @@ def prove_meta_intervals(meta: Meta) -> Proof:
     case, data = meta.case, meta.case.data
     made, predicted = seal.meta_pairs(case)
     stored: Sequence[Any] = meta.certificates.get("meta_folds", [])
-    problems = [] if len(stored) == len(made) else [f"{len(stored)} certificates of {len(made)} meta-level folds"]
+    problems = (
+        [] if len(stored) == len(made) else [f"{len(stored)} certificates of {len(made)} meta-level folds"]
+    )
     scored = np.sort(np.concatenate([test for _, test in made]))
     if not np.array_equal(data.t0[scored], as_instants(meta.scored["datetime"])):
         problems.append("the stored meta-level predictions are of other rows than the engine scores")
@@ -329,7 +340,7 @@ def prove_meta_intervals(meta: Meta) -> Proof:
     rows = np.arange(len(data) + len(meta.held), dtype=np.int64)
     t0, t1 = np.r_[data.t0, meta.held.t0], np.r_[data.t1, meta.held.t1]
     certificate = meta.certificates.get("training_validation")
-    pairs.append(Pair("training against validation", t0, t1, rows[: len(data)], rows[len(data) :], certificate))
+    pairs.append(
+        Pair("training against validation", t0, t1, rows[: len(data)], rows[len(data) :], certificate)
+    )
     return prove_pairs(f"{case.name}, intervals", pairs, meta.apart, problems)
-
-
