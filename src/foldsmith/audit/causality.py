@@ -182,7 +182,7 @@ def prove_chain(
         at = f"cut {np.datetime64(cut, 'us')}"
         problems += [f"{each} known at {at} changed" for each in differences(clean, spoilt, cut)]
         seen = differences(leaky, with_leak(spoilt), cut)
-        ended = _labels_at_stake(clean, cut)
+        ended = _labels_at_stake(clean, spoilt, cut)
         entered = _barriers_at_stake(clean, spoilt, cut)
         wanted = ["bars", f"feature {PLANTED}", *ended, *entered]
         with_labels += bool(ended)
@@ -208,14 +208,18 @@ def prove_chain(
     return judged(GROUP, name, problems=problems, unseen=unseen, did=did, counts=counts, planted=planted)
 
 
-def _labels_at_stake(clean: Known, cut: int) -> list[str]:
-    """Horizons with a label that ends with the last bar before the cut, and whose whole window is over by then."""
-    closes = clean.closes
-    n = int(np.searchsorted(closes, cut, side="right"))
+def _labels_at_stake(clean: Known, spoilt: Known, cut: int) -> list[str]:
+    """Horizons with a label, in both, that ends with the last bar before the cut."""
+    n = int(np.searchsorted(clean.closes, cut, side="right"))
+    if n == 0 or n > len(spoilt.closes):
+        return []
     found = []
-    for horizon, table in clean.labels.items():
-        whole = table["bar"].to_numpy() + clean.max_bars[horizon] == n - 1
-        if n and (whole & (as_instants(table["label_end"]) == closes[n - 1])).any():
+    for horizon in clean.labels:
+        mine, theirs = (
+            each.labels[horizon].filter(pl.col("label_end").to_physical() == clean.closes[n - 1])["datetime"]
+            for each in (clean, spoilt)
+        )
+        if mine.is_in(theirs.implode()).any():
             found.append(f"labels of horizon {horizon}")
     return found
 
