@@ -36,8 +36,9 @@ proof: $(PEERS)  ## the long statistical and end-to-end proofs, and tests of wha
 	$(BIN)/python -m pytest -m proof -n 2 --dist loadgroup
 	$(BIN)/python -m pytest $(OPTIONAL)
 
-audit: $(STAMP)  ## the proofs of "nothing leaks": overlaps, causality, sealed rows, markets without edge
-	$(BIN)/python -m pytest -m "proof or not proof" -n 2 --dist loadgroup tests/properties
+audit: $(STAMP)  ## the proofs of "nothing leaks", and the command `audit` on a simulated market and against known leaks
+	$(BIN)/python -m pytest -m "proof or not proof" -n 2 --dist loadgroup tests/properties tests/audit
+	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/audit.sh
 
 crash-test: $(STAMP)  ## kills, failing disks, crowds of writers, flipped bytes and spoilt files; needs Linux and a C compiler
 	$(BIN)/python -m pytest -m crash -n 2 --dist loadgroup tests/crash tests/market/readers

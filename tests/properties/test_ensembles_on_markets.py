@@ -25,12 +25,12 @@ from foldsmith.market.simulate import Simulation
 from foldsmith.runs.store import Run, Workspace, read_json
 from foldsmith.stages import evaluate as evaluate_stage
 from foldsmith.stages.cross_validate import cross_validate
+from foldsmith.stages.ensemble import train_stored
 from foldsmith.stages.evaluate import evaluate
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_horizons
 from foldsmith.stages.model_store import read_model
 from foldsmith.stages.simulated import write_market
-from foldsmith.stages.train import train_stored
 from foldsmith.validation.cross_validate import class_shares
 
 LEVEL = 0.01

@@ -36,13 +36,17 @@ def covers(command: str, *flags: str) -> Callable[[Test], Test]:
 def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
+            if command.invoke_without_command:
+                yield f"{prefix}{name}", command
             yield from commands(command, f"{prefix}{name} ")
         else:
             yield f"{prefix}{name}", command
 
 
 def test_every_flag_of_every_command_has_a_test() -> None:
-    # These cover the flags of `runs`, `features`, `models` and some of `pipeline`, --features, and what ensembles join.
+    # These cover the flags of `audit`, `runs`, `features`, `models` and some of `pipeline`, --features, and what
+    # ensembles join.
+    import tests.workflow.test_audit
     import tests.workflow.test_features
     import tests.workflow.test_formats
     import tests.workflow.test_inspect

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import foldsmith
+from foldsmith.cli.audit import audit
 from foldsmith.cli.cv import cv
 from foldsmith.cli.evaluate import evaluate
 from foldsmith.cli.features import features
@@ -27,5 +28,5 @@ def main() -> None:
 
 
 runs.add_command(reproduce)
-for command in (simulate, pipeline, cv, train, evaluate, predict, features, models, runs):
+for command in (simulate, pipeline, cv, train, evaluate, predict, features, models, runs, audit):
     main.add_command(command)

@@ -157,6 +157,15 @@ def train_stored(
 ) -> Run:
     """Train an ensemble from the stored predictions of a CV run, joined by those of others (`also`)."""
     runs = [find_cv_run(workspace, run_id, phase3_folder) for run_id in (cv_run_id, *also)]
+    inputs, sources = stored_joined(workspace, runs, horizon, options, say)
+    with publishing(folder, "model", provenance, prefix=f"{name}_h{horizon}_") as run:
+        return _finish(run, inputs, sources[0].recipe, name, meta_learner, options, _parents(runs, sources))
+
+
+def stored_joined(
+    workspace: Workspace, runs: Sequence[Run], horizon: int, options: EnsembleOptions, say: Say
+) -> tuple[EnsembleInputs, list[Source]]:
+    """What an ensemble over these CV runs is trained from, and what each of them gave to it."""
     sources = []
     for number, cv_run in enumerate(runs):
         for wanted in (horizon, *(options.with_horizons if number == 0 else ())):
@@ -164,9 +173,7 @@ def train_stored(
             models = ", ".join(sources[-1].inputs.models)
             rows = sources[-1].inputs.oof.height
             say(f"read {rows:,} out-of-fold rows of {models} from {cv_run.path.name}")
-    inputs = _inputs(sources, options, say, lambda bases: classes_of(workspace, bases))
-    with publishing(folder, "model", provenance, prefix=f"{name}_h{horizon}_") as run:
-        return _finish(run, inputs, sources[0].recipe, name, meta_learner, options, _parents(runs, sources))
+    return _inputs(sources, options, say, lambda bases: classes_of(workspace, bases)), sources
 
 
 def _parents(runs: Sequence[Run], sources: Sequence[Source]) -> list[Parent]:
