@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -59,7 +58,7 @@ class Folds:
     oof: pl.DataFrame | None = None
     held: pl.DataFrame | None = None
     certificates: Mapping[str, Any] | None = None
-    own: Mapping[str, type[Classifier]] = MappingProxyType({})
+    own: Mapping[str, type[Classifier]] = field(default_factory=dict)
 
     @property
     def training(self) -> Dataset:
