@@ -378,11 +378,11 @@ def test_a_fold_is_calibrated_on_the_tail_of_its_own_training_rows():
     made = out_of_fold(build, P, data, fold_of, calibrate="temperature", **options)
     assert made.uncalibrated.tobytes() == plain.probabilities.tobytes()
     for test in np.array_split(np.arange(len(P)), 3):
-        train = oracle.may_train(data.t0, data.t1, test, bars, 8, 0)
+        train = np.array(oracle.may_train(data.t0, data.t1, test, bars, 8, 0))
         inner = data.take(train)
         first = round(len(train) * 0.8)
         tail = np.arange(first, len(train))
-        head = oracle.may_train(inner.t0, inner.t1, tail, bars, 8, 0)
+        head = np.array(oracle.may_train(inner.t0, inner.t1, tail, bars, 8, 0))
         assert head.max() < first
         before = build().fit(P[train[head]], inner.y[head], inner.weight[head], fold_of[train[head]])
         q = before.predict_proba(P[train[tail]]).astype(np.float32)
