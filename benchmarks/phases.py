@@ -1,6 +1,6 @@
-"""Wall time and peak memory of the five commands on real bars.
+"""Wall time and peak memory of the five commands on real bars, or on a simulated market.
 
-    python benchmarks/phases.py --raw DIR --symbol MES --n-trials 100
+    python benchmarks/phases.py [--raw DIR] [--symbol MES] [--n-trials 100]
 
 Each command is a process of its own; peak memory is that of the process and all its workers together, sampled
 four times a second (proportional set size, so that shared pages count once; Linux alone tells it).
@@ -62,15 +62,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--raw", type=Path, required=True)
+    parser.add_argument("--raw", type=Path, help="folder of raw bars; without it, a simulated market")
     parser.add_argument("--symbol", default="MES")
     parser.add_argument("--n-trials", default="100")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="foldsmith-phases-"))
     scripts = ROOT / "scripts"
     try:
-        (folder / "data" / "raw").mkdir(parents=True)
-        shutil.copy(given.raw / f"{given.symbol}_1m.parquet", folder / "data" / "raw")
+        if given.raw is None:
+            words = ["simulate", "--symbol", given.symbol, "--sessions", "250"]
+            subprocess.run([str(Path(sys.executable).parent / "foldsmith"), *words], cwd=folder, check=True)
+        else:
+            (folder / "data" / "raw").mkdir(parents=True)
+            shutil.copy(given.raw / f"{given.symbol}_1m.parquet", folder / "data" / "raw")
         print(f"| phase, {given.symbol} | wall, s | peak memory, GiB |\n|---|---|---|", flush=True)
 
         def show(phase: str, *words: str) -> str:
