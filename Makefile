@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.installed-peers
-OPTIONAL := tests/stages/test_executors.py tests/workflow/test_clusters.py tests/models/test_sequence.py
+OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py
 
 .PHONY: demo test check proof audit crash-test bench install lock
 

@@ -10,6 +10,8 @@ from foldsmith.stages import audit_mutants as mutants
 from foldsmith.stages import prepare
 from foldsmith.validation import cross_validate as fits
 
+pytestmark = pytest.mark.proof
+
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> mutants.Bench:
@@ -39,7 +41,6 @@ def test_a_planted_leak_is_seen_by_proofs_of_its_kind(bench: mutants.Bench, name
     assert f"killed by {mutants.MUTANTS[name].group}" in proof.said
 
 
-@pytest.mark.proof
 @pytest.mark.parametrize("name", sorted(set(mutants.MUTANTS) - set(QUICK)))
 def test_so_is_every_other(bench: mutants.Bench, name: str) -> None:
     proof = mutants._prove_killed(bench, name)

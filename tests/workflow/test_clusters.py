@@ -12,6 +12,8 @@ from tests.workflow.conftest import Desk
 
 from foldsmith.runs.manifest import read
 
+pytestmark = pytest.mark.proof
+
 SETTINGS = ["--models", "lightgbm", "--horizons", 10, "--n-splits", 2, "--tune", "--n-trials", 4]
 WORDS = {"dask": "spawn_main", "ray": "ray::"}
 """In the command line of a process that makes calls."""
