@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,21 @@ def test_comments_docstrings_and_layout_leave_the_hash_alone(old: str, new: str)
 )
 def test_code_moves_the_hash(old: str, new: str) -> None:
     assert hash_sources({"a.py": CODE.replace(old, new).encode()}) != hash_sources({"a.py": CODE.encode()})
+
+
+def test_the_hash_is_the_same_whatever_the_seed_of_hashes() -> None:
+    """Sets of texts are constants of the code, and go round in an order that differs from process to process."""
+    code = "from foldsmith.runs.source import hash_sources; print(hash_sources({'a.py': b\"x in {'a','bb','c','d'}\"}))"
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3", "4")
+    }
+    assert len(found) == 1
 
 
 def test_a_text_that_is_no_docstring_counts() -> None:

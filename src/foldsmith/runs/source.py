@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import platform
+from dis import opmap
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import CodeType
+from typing import Any
 
 import foldsmith
 
@@ -28,12 +30,13 @@ RESULT_PACKAGES = (
 )
 """Distributions whose version can change a number in a run; those not installed are left out."""
 
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+_NOP = opmap["NOP"]
 
 
 @cache
 def source_hash() -> str:
-    """SHA-256 over the syntax of every source file of the installed package."""
+    """SHA-256 over the code of every source file of the installed package."""
     folder = Path(foldsmith.__file__).parent
     return hash_sources(
         {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.py")}
@@ -41,21 +44,45 @@ def source_hash() -> str:
 
 
 def hash_sources(sources: dict[str, bytes]) -> str:
-    """SHA-256 over path and syntax tree of each file: comments, docstrings, layout and line numbers leave it
-    alone."""
+    """SHA-256 over path and compiled code of each file: comments, docstrings, layout and line numbers leave it alone.
+
+    So do assertions. It is that of one version of Python, whose compiler makes other code than the next.
+    """
     total = hashlib.sha256()
     for name in sorted(sources):
-        syntax = ast.dump(_without_docstrings(ast.parse(sources[name])))
+        # Compiled rather than read as a syntax tree, whose text takes three times as long to make.
+        code = compile(sources[name], name, "exec", dont_inherit=True, optimize=2)
+        compiled = hashlib.sha256()
+        _add(code, compiled)
         total.update(hashlib.sha256(name.encode()).digest())
-        total.update(hashlib.sha256(syntax.encode()).digest())
+        total.update(compiled.digest())
     return total.hexdigest()
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
-            del node.body[0]
-    return tree
+def _add(code: CodeType, found: Any) -> None:
+    """Add what code does to a hash: instructions, names and constants, and nothing of where it stands."""
+    shape = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+    names = (code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    # Where a docstring was, the compiler may leave an instruction that does nothing.
+    made = code.co_code
+    does = b"".join(made[at : at + 2] for at in range(0, len(made), 2) if made[at] != _NOP)
+    for part in (repr((shape, names)).encode(), does, code.co_exceptiontable):
+        found.update(f"{len(part)} ".encode())
+        found.update(part)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            _add(constant, found)
+        else:
+            found.update(f"{_written(constant)}\0".encode(errors="surrogateescape"))
+
+
+def _written(constant: object) -> str:
+    """A constant with its type, sets in one order whatever the seed of hashes."""
+    if isinstance(constant, tuple):
+        return f"({','.join(map(_written, constant))})"
+    if isinstance(constant, frozenset):
+        return f"{{{','.join(sorted(map(_written, constant)))}}}"
+    return f"{type(constant).__name__} {constant!r}"
 
 
 @cache
