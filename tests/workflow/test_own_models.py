@@ -84,6 +84,7 @@ def test_it_goes_from_the_line_to_the_prediction(desk: Desk) -> None:
     assert "--models naive_bayes,logistic" in desk.call("runs", "explain", made.id).stdout
 
 
+@pytest.mark.proof
 def test_worker_processes_are_sent_the_text(desk: Desk) -> None:
     one = desk.cv("--models", "naive_bayes,logistic", "--output-name", "w1")
     desk.run(*CV, "--workers", 2, "--output-name", "w2")
@@ -98,6 +99,7 @@ def test_worker_processes_are_sent_the_text(desk: Desk) -> None:
     desk.call("evaluate", "--run-id", bagged.id, "--split", "validation")
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("kind", ["dask", "ray"])
 def test_workers_of_a_cluster_too(desk: Desk, kind: str) -> None:
     pytest.importorskip({"dask": "distributed", "ray": "ray"}[kind])

@@ -28,6 +28,7 @@ def entries(desk: Desk, run_id: str) -> int:
         return int(connection.execute(query, (run_id,)).fetchone()[0])
 
 
+@pytest.mark.proof
 def test_a_killed_study_goes_on_at_the_trial_it_had_reached(tiny: Desk) -> None:
     words = ["cv", "--models", "lightgbm", "--horizons", "5", "--n-splits", "2", "--tune", "--n-trials", "14"]
     stacking = tiny.workspace.stacking
