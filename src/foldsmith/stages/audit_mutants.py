@@ -30,7 +30,7 @@ from foldsmith.stages.audit_splits import Folds
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
 from foldsmith.stages.simulated import write_market
-from foldsmith.validation import cross_validate as fits
+from foldsmith.validation import meta_level
 
 GROUP = "mutants"
 MARKET = Simulation("MES", 12, 5, 0.05, date(2024, 3, 1))
@@ -115,7 +115,8 @@ MUTANTS: Mapping[str, Mutant] = MappingProxyType({
     "segments-by-start": Mutant(SPLITS, "segments cut by decision time", audit_leaks.unpurged_segments),
     "tails-not-purged": Mutant(SPLITS, "tails next to what is fitted", audit_leaks.unpurged_tails),
     "meta-not-purged": Mutant(
-        SPLITS, "meta-level folds not purged", partial(audit_leaks.other_rows, audit_leaks.all_but_the_test, fits)),
+        SPLITS, "meta-level folds not purged",
+        partial(audit_leaks.other_rows, audit_leaks.all_but_the_test, meta_level)),
     "fold-scaler": Mutant(FITS, "rows scaled by all rows", partial(audit_leaks.fold_of, audit_leaks.scaled_by_all)),
     "fold-ranks": Mutant(FITS, "rows ranked among all rows", partial(audit_leaks.fold_of, audit_leaks.clipped_by_all)),
     "label-feature": Mutant(
