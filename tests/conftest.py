@@ -31,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `--dist loadgroup`, keep each file of tests/workflow in one process.
+    """With `--dist loadgroup`, keep each file of tests/workflow in one process, but for the pages of docs.
 
     The marks of pytest-xdist 3.8 are silently without effect under pytest 9.2, whose node ids cannot be written to.
     """
@@ -41,6 +41,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid.split("::")[0] if nodeid.startswith("tests/workflow/") else nodeid
+            shared = nodeid.startswith("tests/workflow/") and "/test_docs.py" not in nodeid
+            return nodeid.split("::")[0] if shared else nodeid
 
     return ByFile(config, log)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
 from tests.oracles import models as oracle
 
 from foldsmith.ensembles.base import FACTS_FILE
@@ -230,11 +229,28 @@ def test_logistic_finds_that_a_calibrated_model_needs_nothing():
     assert np.abs(found - q).max() < 0.05
 
 
-def test_logistic_equals_scikit_learn():
+def test_logistic_is_at_its_optimum():
+    """The slope of mean log loss + l2 m / 2 |b - E|^2 is 0, E the geometric mean of the models."""
     learner = LogisticMetaLearner().fit(P, Y.astype(np.int64) + 1, W)
+    m = P.shape[1] // 3
+    facts = learner.as_facts()
+    mean = np.hstack([np.eye(3)] * m) / m
+    away = (learner.predict_proba(P) - np.eye(3)[Y.astype(np.int64) + 1]) * (W / W.sum())[:, None]
     logs = np.log(np.maximum(P.astype(float), 1e-6))
-    twin = LogisticRegression(C=1 / (LogisticMetaLearner.L2 * W.sum()), tol=1e-10, max_iter=10_000)
-    np.testing.assert_allclose(learner.predict_proba(P), twin.fit(logs, Y, W).predict_proba(logs), atol=2e-6)
+    slope = (logs.T @ away).T + LogisticMetaLearner.L2 * m * (np.array(facts["coefficients"]) - mean)
+    np.testing.assert_allclose(slope, 0, atol=1e-8)
+    np.testing.assert_allclose(away.sum(axis=0), 0, atol=1e-10)
+
+
+@settings(deadline=None, max_examples=20)
+@given(copies=st.integers(2, 5), m=st.integers(1, 3))
+def test_logistic_does_not_care_how_often_its_models_are_repeated(copies, m):
+    once, codes = P[:, : 3 * m], Y.astype(np.int64) + 1
+    many = np.tile(once, copies)
+    found = LogisticMetaLearner().fit(many, codes, W).predict_proba(many)
+    np.testing.assert_allclose(
+        found, LogisticMetaLearner().fit(once, codes, W).predict_proba(once), atol=1e-7
+    )
 
 
 @settings(deadline=None, max_examples=40)

@@ -67,7 +67,9 @@ def test_the_regression_is_scikit_learn_s() -> None:
     learner = LogisticSideLearner().fit(P, Y.astype(np.int64) + 1, W)
     X, rows, right = (np.array(part) for part in oracle.meta_inputs(P.tolist(), Y.tolist()))
     # A regression of two classes with a coefficient each has half the penalty of one with a single one.
-    twin = LogisticRegression(C=2 / (LogisticSideLearner.L2 * W[rows].sum()), tol=1e-10, max_iter=10_000)
+    twin = LogisticRegression(
+        C=2 / (LogisticSideLearner.L2 * P.shape[1] / 3 * W[rows].sum()), tol=1e-10, max_iter=10_000
+    )
     twin.fit(X, right, W[rows])
     np.testing.assert_allclose(learner.right(P)[rows], twin.predict_proba(X)[:, 1], atol=1e-5)
 

@@ -62,13 +62,15 @@ def test_nothing_near_the_optimum_is_better(n, p, seed, l2):
             assert abs(up - down) / (2 * size) < 1e-6 + 10 * size**2  # the slope
 
 
-def test_the_gradient_is_zero_at_the_optimum_of_many_rows():
+@pytest.mark.parametrize("towards", [None, np.arange(9.0).reshape(3, 3) / 5])
+def test_the_gradient_is_zero_at_the_optimum_of_many_rows(towards):
     n = COARSE * 2000  # large enough for the coarse start
     X, codes, w = rows(n, 3, 3)
     l2 = 1e-3
-    found = fit_multinomial(X, codes, w, l2=l2)
+    found = fit_multinomial(X, codes, w, l2=l2, towards=towards)
     away = (found.predict_proba(X) - np.eye(3)[codes]) * (w / w.sum())[:, None]
-    np.testing.assert_allclose(away.T @ X + l2 * found.coefficients, 0, atol=1e-10)
+    shrunk = found.coefficients - (0 if towards is None else towards)
+    np.testing.assert_allclose(away.T @ X + l2 * shrunk, 0, atol=1e-10)
     np.testing.assert_allclose(away.sum(axis=0), 0, atol=1e-10)
     assert found.intercepts.sum() == pytest.approx(0, abs=1e-12)
 
@@ -91,3 +93,10 @@ def test_rare_rows_far_out_do_not_upset_the_search():
     X[:3] *= 1e4
     found = fit_multinomial(X, codes, w, l2=1e-4)
     assert np.isfinite(found.coefficients).all()
+
+
+def test_a_large_penalty_gives_what_it_shrinks_towards():
+    X, codes, w = rows(300, 2, 4)
+    towards = np.array([[1.0, -1.0], [0.5, 0.0], [0.0, 2.0]])
+    found = fit_multinomial(X, codes, w, l2=1e9, towards=towards)
+    np.testing.assert_allclose(found.coefficients, towards, atol=1e-6)

@@ -14,8 +14,6 @@ from tests.workflow.conftest import ROOT, Desk, value
 from foldsmith.models.catalogue import FAMILIES, MODELS
 from foldsmith.models.sequence import SEQUENCES
 
-pytestmark = pytest.mark.xdist_group("docs")
-
 NAMES = {"./pipeline": "pipeline", "scripts/run_cv.py": "cv", "scripts/train_model.py": "train",
          "scripts/evaluate_model.py": "evaluate"}  # fmt: skip
 
@@ -76,6 +74,7 @@ def test_the_commands_of_the_page_on_runs_run_as_they_stand(tiny: Desk) -> None:
         tiny.call(*(ids.get(word, word) for word in words))
 
 
+@pytest.mark.proof  # two minutes: it audits a run, a dataset and a whole workspace
 def test_the_commands_of_the_page_on_audits_run_as_they_stand(tiny: Desk) -> None:
     (dataset,) = (tiny.path / "data" / "datasets").iterdir()
     ids = {"DATASET_ID": dataset.name, "CV_RUN_ID": "base"}

@@ -28,13 +28,13 @@ class LogisticSideLearner(MetaLearner):
 
     Turned to the side, one equation serves both; s itself lets longs be right more often than shorts. Where Q_s is 1
     the two others share 1 - m evenly; where there is no side, Q stands as it is. Fitted by `models.multinomial`, with
-    the penalty of the logistic meta-learner, on the rows that have a side.
+    penalty 0.005 times the number of base models, on the rows that have a side.
 
     Source: Lopez de Prado (2018), section 3.6, with a side that is out of fold.
     """
 
     name: ClassVar[str] = "logistic"
-    L2: ClassVar[float] = 1e-4
+    L2: ClassVar[float] = 0.005
 
     _regression: Multinomial
 
@@ -47,7 +47,8 @@ class LogisticSideLearner(MetaLearner):
                 "the base models give short and long equal probability in every row, so there is no side to label."
             )
         X = _turned(P[rows], side[rows])
-        self._regression = fit_multinomial(X, right.astype(np.int64), weight[rows], l2=self.L2)
+        l2 = self.L2 * (P.shape[1] // len(CLASSES))
+        self._regression = fit_multinomial(X, right.astype(np.int64), weight[rows], l2=l2)
         return self
 
     def right(self, P: npt.NDArray[Any]) -> Floats:

@@ -57,23 +57,26 @@ class MetaLearner(ABC):
 
 
 class LogisticMetaLearner(MetaLearner):
-    """Multinomial logistic regression on the base models' log-probabilities.
+    """Multinomial logistic regression on the base models' log-probabilities, shrunk towards their mean.
 
-        z_c = a_c + sum_k b_ck log max(P_k, 1e-6),    probabilities = softmax(z)
+        minimise  mean log loss + l2 m / 2 |b - E|^2,    E_ck = 1 / m where column k is of class c, else 0
+        z_c = a_c + sum_k b_ck log max(P_k, 1e-6),    probabilities = softmax(z),    l2 = 0.005
 
-    With b the identity of one model and a = 0 it is that model itself; shrinking b towards 0 goes towards the
-    base rate. The penalty, l2 / 2 |b|^2 beside the mean log loss, keeps models that repeat each other from
-    taking huge opposite weights.
+    With b = E and a = 0 it is the geometric mean of the m models. The penalty keeps models that repeat each other
+    from taking huge opposite weights; growing with m, it makes no difference whether every model is there once or
+    several times (docs/decisions/0028).
     """
 
     name: ClassVar[str] = "logistic"
-    L2: ClassVar[float] = 1e-4
+    L2: ClassVar[float] = 0.005
 
     _regression: Multinomial
 
     def fit(self, P: npt.NDArray[Any], codes: Codes, weight: Floats) -> Self:
         """Newton's method; see `foldsmith.models.multinomial`."""
-        self._regression = fit_multinomial(logs(P), codes, weight, l2=self.L2)
+        m = P.shape[1] // len(CLASSES)
+        mean = np.tile(np.eye(len(CLASSES)), m) / m
+        self._regression = fit_multinomial(logs(P), codes, weight, l2=self.L2 * m, towards=mean)
         return self
 
     def predict_proba(self, P: npt.NDArray[Any]) -> Floats:

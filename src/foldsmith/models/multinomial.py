@@ -1,11 +1,11 @@
 """Multinomial logistic regression by Newton's method, for any use that needs one.
 
-    minimise  sum_i w_i (log sum_c exp(z_ic) - z_i,y_i) / sum_i w_i  +  l2 / 2 sum_c |b_c|^2,    z_ic = a_c +
-    b_c . x_i
+    minimise  sum_i w_i (log sum_c exp(z_ic) - z_i,y_i) / sum_i w_i  +  l2 / 2 sum_c |b_c - m_c|^2,
+    z_ic = a_c + b_c . x_i
 
-All three classes have coefficients (the penalty makes them unique); intercepts a_c are not penalised and add
-up to 0. A class that no row has is left out and gets probability 0. The same problem as scikit-learn's
-LogisticRegression(C = 1 / (l2 sum w)), which is the oracle of the tests.
+All three classes have coefficients (the penalty makes them unique), shrunk towards m, which is 0 unless given;
+intercepts a_c are not penalised and add up to 0. A class that no row has is left out and gets probability 0. With
+m = 0 the same problem as scikit-learn's LogisticRegression(C = 1 / (l2 sum w)), which is the oracle of the tests.
 """
 
 from __future__ import annotations
@@ -94,9 +94,14 @@ def single_threaded() -> AbstractContextManager[Any]:
 
 
 def fit_multinomial(
-    X: npt.NDArray[Any], codes: npt.NDArray[np.int64], weight: Floats, *, l2: float
+    X: npt.NDArray[Any],
+    codes: npt.NDArray[np.int64],
+    weight: Floats,
+    *,
+    l2: float,
+    towards: Floats | None = None,
 ) -> Multinomial:
-    """Fit X (n, p), codes 0, 1, 2, positive weights. l2 must be positive."""
+    """Fit X (n, p), codes 0, 1, 2, positive weights. l2 must be positive; towards (3, p) is m, None for 0."""
     present = tuple(int(code) for code in np.unique(codes))
     p = X.shape[1]
     coefficients, intercepts = np.zeros((len(CLASSES), p)), np.zeros(len(CLASSES))
@@ -105,21 +110,26 @@ def fit_multinomial(
         design[:p] = X.T
         rank = np.searchsorted(present, codes)
         share = weight / weight.sum()
-        theta = np.zeros((len(present), p + 1))
+        center = np.zeros((len(present), p + 1))
+        if towards is not None:
+            center[:, :p] = towards[list(present)]
+        theta = center
         with single_threaded():
             coarse = rank[::COARSE]
             if len(coarse) >= 200 * (p + 1) and len(np.unique(coarse)) == len(present):
                 # Most of the way costs a sixteenth; what is left is a step or two on all rows.
                 part = share[::COARSE]
                 rows = np.ascontiguousarray(design[:, ::COARSE])
-                theta = _newton(rows, coarse, part / part.sum(), l2, theta)
-            theta = _newton(design, rank, share, l2, theta)
+                theta = _newton(rows, coarse, part / part.sum(), l2, center, theta)
+            theta = _newton(design, rank, share, l2, center, theta)
         coefficients[list(present)] = theta[:, :p]
         intercepts[list(present)] = theta[:, p] - theta[:, p].mean()
     return Multinomial(coefficients, intercepts, present)
 
 
-def _newton(X: Floats, rank: npt.NDArray[np.int64], share: Floats, l2: float, theta: Floats) -> Floats:
+def _newton(
+    X: Floats, rank: npt.NDArray[np.int64], share: Floats, l2: float, center: Floats, theta: Floats
+) -> Floats:
     """Minimise from `theta` (k, q) on the design X (q, n), whose last row is ones."""
     k, q = theta.shape
     penalty = np.full(q, l2)
@@ -128,7 +138,7 @@ def _newton(X: Floats, rank: npt.NDArray[np.int64], share: Floats, l2: float, th
     # Adding one number to all intercepts changes nothing; without this term the Hessian would be singular.
     flat = np.zeros((k, q))
     flat[:, -1] = 1
-    value, gradient, hessian = _value_and_slopes(X, target, share, penalty, theta)
+    value, gradient, hessian = _value_and_slopes(X, target, share, penalty, center, theta)
     for _ in range(MAX_STEPS):
         step = np.linalg.solve(hessian + np.outer(flat, flat), gradient.ravel()).reshape(k, q)
         decrement = float((gradient * step).sum())
@@ -136,7 +146,7 @@ def _newton(X: Floats, rank: npt.NDArray[np.int64], share: Floats, l2: float, th
             return np.asarray(theta - step)
         length = 1.0
         while True:
-            found = _value_and_slopes(X, target, share, penalty, theta - length * step)
+            found = _value_and_slopes(X, target, share, penalty, center, theta - length * step)
             if found[0] <= value - 1e-4 * length * decrement or length < 1e-6:
                 break
             length /= 2
@@ -149,7 +159,7 @@ def _newton(X: Floats, rank: npt.NDArray[np.int64], share: Floats, l2: float, th
 
 
 def _value_and_slopes(
-    X: Floats, target: Floats, share: Floats, penalty: Floats, theta: Floats
+    X: Floats, target: Floats, share: Floats, penalty: Floats, center: Floats, theta: Floats
 ) -> tuple[float, Floats, Floats]:
     """Value, gradient (k, q) and Hessian (k q, k q), in one pass over the rows."""
     k, q = theta.shape
@@ -169,8 +179,9 @@ def _value_and_slopes(
         expected += weighted @ rows.T
         for (a, b), block in mixed.items():
             block += (rows * (weighted[a] * Z[b])) @ rows.T
-    value = normaliser - float((theta * target).sum()) + 0.5 * float((penalty * theta**2).sum())
-    gradient = expected - target + penalty * theta
+    away = theta - center
+    value = normaliser - float((theta * target).sum()) + 0.5 * float((penalty * away**2).sum())
+    gradient = expected - target + penalty * away
     hessian = np.zeros((k, q, k, q))
     for (a, b), block in mixed.items():
         # Probabilities add up to 1, so each diagonal block is minus the sum of its row's others.
