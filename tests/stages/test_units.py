@@ -51,6 +51,15 @@ def test_results_are_those_of_the_calls_in_the_order_of_the_units(tmp_path: Path
     assert all(same(found[f"unit_{i}"], make(number=i)) for i in range(5))
 
 
+def test_the_longest_begin_first_and_leave_no_trace(tmp_path: Path) -> None:
+    began: list[str] = []
+    costs = {"2": 1.0, "0": 3.0, "1": 2.0, "3": 3.0}
+    mixed = [Unit(f"u{key}", make, {"number": int(key)}, cost) for key, cost in costs.items()]
+    found = run_units(mixed, UnitStore(tmp_path), executor=Executor(), done=lambda key, _: began.append(key))
+    assert began == ["u0", "u3", "u1", "u2"]
+    assert list(found) == ["u2", "u0", "u1", "u3"]
+
+
 def test_what_is_kept_is_not_run_again(tmp_path: Path) -> None:
     store = UnitStore(tmp_path)
     run_units(units(3), store, executor=Executor(), done=lambda *_: None)

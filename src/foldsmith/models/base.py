@@ -66,7 +66,8 @@ class Classifier(ABC):
 
     A class says what it is by its attributes: `parameters`, its hyperparameters; `early_stopping`, whether it looks at
     evaluation rows; `rounds`, the parameter that `best_iteration_` is a value of; `library` and `extra`, what must be
-    installed; `sees`, the names of the features it is given unless the user names others (empty for all).
+    installed; `sees`, the names of the features it is given unless the user names others (empty for all); `cost`, about
+    how long a fit takes beside a random forest's, which decides what begins first and nothing else.
     """
 
     name: ClassVar[str]
@@ -76,6 +77,7 @@ class Classifier(ABC):
     extra: ClassVar[str | None] = None
     rounds: ClassVar[str] = "n_estimators"
     sees: ClassVar[tuple[str, ...]] = ()
+    cost: ClassVar[float] = 1.0
 
     def __init__(self, *, seed: int, threads: int = 1, **params: Any) -> None:
         self.params: dict[str, Number] = settle(self.name, self.parameters, params)

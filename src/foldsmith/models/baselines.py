@@ -21,6 +21,7 @@ class ClassPrior(Classifier):
     """The weighted class shares of the training rows, whatever the features say."""
 
     name: ClassVar[str] = "class_prior"
+    cost: ClassVar[float] = 0.1
     parameters: ClassVar[Mapping[str, Parameter]] = {}
 
     _shares: npt.NDArray[np.float64]
@@ -49,6 +50,7 @@ class Momentum(Classifier):
     """
 
     name: ClassVar[str] = "momentum"
+    cost: ClassVar[float] = 0.1
     sees: ClassVar[tuple[str, ...]] = ("return_12",)
     parameters: ClassVar[Mapping[str, Parameter]] = {"l2": Parameter(1e-3, 1e-9, 1e6)}
 

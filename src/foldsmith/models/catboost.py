@@ -28,6 +28,7 @@ class CatBoost(Classifier):
     """
 
     name: ClassVar[str] = "catboost"
+    cost: ClassVar[float] = 4.0
     library: ClassVar[str | None] = "catboost"
     extra: ClassVar[str | None] = "catboost"
     early_stopping: ClassVar[bool] = True

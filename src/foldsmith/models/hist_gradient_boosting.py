@@ -28,6 +28,7 @@ class HistGradientBoosting(Classifier):
     """
 
     name: ClassVar[str] = "hist_gradient_boosting"
+    cost: ClassVar[float] = 8.0
     early_stopping: ClassVar[bool] = True
     parameters: ClassVar[Mapping[str, Parameter]] = {
         "n_estimators": Parameter(400, 1, 20_000),

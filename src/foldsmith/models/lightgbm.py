@@ -27,6 +27,7 @@ class LightGBM(Classifier):
     """
 
     name: ClassVar[str] = "lightgbm"
+    cost: ClassVar[float] = 4.0
     library: ClassVar[str | None] = "lightgbm"
     early_stopping: ClassVar[bool] = True
     parameters: ClassVar[Mapping[str, Parameter]] = {

@@ -21,6 +21,7 @@ class Logistic(Classifier):
     """
 
     name: ClassVar[str] = "logistic"
+    cost: ClassVar[float] = 0.1
     parameters: ClassVar[Mapping[str, Parameter]] = {"l2": Parameter(1e-3, 1e-9, 1e6, (1e-6, 1.0), log=True)}
 
     _standardiser: Standardiser

@@ -26,6 +26,7 @@ class Ridge(Classifier):
     """
 
     name: ClassVar[str] = "ridge"
+    cost: ClassVar[float] = 0.1
     parameters: ClassVar[Mapping[str, Parameter]] = {"l2": Parameter(1e-2, 1e-9, 1e6, (1e-5, 10.0), log=True)}
 
     _standardiser: Standardiser

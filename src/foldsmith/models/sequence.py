@@ -57,6 +57,7 @@ class Sequence(Classifier):
     extra: ClassVar[str | None] = "neural"
     early_stopping: ClassVar[bool] = True
     rounds: ClassVar[str] = "n_epochs"
+    cost: ClassVar[float] = 50.0
 
     _standardiser: Standardiser
     _network: Any

@@ -26,6 +26,7 @@ class XGBoost(Classifier):
     """
 
     name: ClassVar[str] = "xgboost"
+    cost: ClassVar[float] = 4.0
     library: ClassVar[str | None] = "xgboost"
     early_stopping: ClassVar[bool] = True
     parameters: ClassVar[Mapping[str, Parameter]] = {

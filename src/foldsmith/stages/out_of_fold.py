@@ -15,6 +15,7 @@ import numpy as np
 from foldsmith.config import BAG, ValidationSettings
 from foldsmith.dataset import Dataset
 from foldsmith.intervals import Rows
+from foldsmith.models.catalogue import model_class
 from foldsmith.models.own import OwnModel
 from foldsmith.splits import PurgedKFold
 from foldsmith.stages.certificates import certified_folds, certified_segments
@@ -224,8 +225,8 @@ def _fold_units(
         bagged = settings.predict_with == BAG
         validation = table.data.take(table.segments.validation) if bagged else None
         if settings.tune and not bagged:
-            # The refit's own study; longest first, so that no process is left waiting for it at the end.
-            parts.insert(0, (WHOLE, np.arange(len(seen[h, None]), dtype=np.int64), None))
+            # The refit's own study.
+            parts.append((WHOLE, np.arange(len(seen[h, None]), dtype=np.int64), None))
         for model in models:
             entering = recorder.seeing(features.get(model)).of(own.get(model))
             for fold, train, test in parts:
@@ -243,7 +244,8 @@ def _fold_units(
                 }
                 key = fold_key(model, h, fold)
                 arguments["log"] = StudyLog(store.folder / f"{key}.trials", entering, model, h, fold)
-                units.append(Unit(key, fit_unit, arguments))
+                cost = _cost(model, own, len(train))
+                units.append(Unit(key, fit_unit, arguments, cost))
     return units
 
 
@@ -276,8 +278,14 @@ def _refit_units(
             }
             if table.fitting.calibrate != NONE:
                 arguments["out_of_fold"] = out_of_fold_rows(model, h, folds[h], fitted, "uncalibrated")
-            units.append(Unit(refit_key(model, h), refit_unit, arguments))
+            cost = _cost(model, own, len(table.segments.training))
+            units.append(Unit(refit_key(model, h), refit_unit, arguments, cost))
     return units
+
+
+def _cost(model: str, own: Own, rows: int) -> float:
+    """About how long a fit takes; for a model of the user's own, as if it were a forest."""
+    return rows * (1.0 if model in own else model_class(model).cost)
 
 
 def refit_settings(

@@ -43,11 +43,15 @@ class Result:
 
 @dataclass(frozen=True)
 class Unit:
-    """A name that is unique in the run, and the call that makes the result (picklable for other processes)."""
+    """A name that is unique in the run, and the call that makes the result (picklable for other processes).
+
+    cost : about how long the call takes, in any measure that the units of a run share.
+    """
 
     key: str
     call: Callable[..., Result]
     arguments: Mapping[str, Any]
+    cost: float = 1.0
 
 
 class UnitStore:
@@ -137,11 +141,12 @@ def run_units(
 ) -> dict[str, Result]:
     """Run the units that the store does not hold yet and return all results by key, in the order of `units`.
 
+    The longest begin first, so that at the end no process waits for another's long one.
     `done` is called in this process with the record of each unit that was run now, as it finishes. A unit that fails
     does not stop the others: UnfinishedError tells at the end which failed and why. A disk without room stops all.
     """
     store.drop_damaged(unit.key for unit in units)
-    waiting = [unit for unit in units if unit.key not in store]
+    waiting = sorted((unit for unit in units if unit.key not in store), key=lambda unit: -unit.cost)
     failed = {}
     try:
         for key, reason in executor.each(partial(_call, store), waiting, store.folder):
