@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from tests.crash.desk import FOLDS, TUNED, Desk, Workspaces, counted, outside
-from tests.crash.targets import TARGETS, UNFINISHED, WHOLE
+from tests.crash.fuzzed import TARGETS
+from tests.crash.targets import UNFINISHED, WHOLE
 from tests.crash.zygote import Child, Zygote
 
 pytestmark = pytest.mark.crash
@@ -58,7 +59,7 @@ def test_spoilt_files_are_refused_in_one_sentence_or_read(
             "name": name, "first": first, "last": last, "source": str(source.path), "scratch": str(scratch),
             "report": str(report),
         }  # fmt: skip
-        child = zygote.call("tests.crash.targets:run_batch", arguments, cwd=tmp_path, **variables)
+        child = zygote.call("tests.crash.fuzzed:run_batch", arguments, cwd=tmp_path, **variables)
         stopped = _watch(child, report, target.seconds)
         problems += [line for line in outside(watching.log, zygote) if str(tmp_path / "report") not in line]
         if stopped is not None:
