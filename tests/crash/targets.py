@@ -386,7 +386,9 @@ class Ensembles(Target):
 
 
 def _few(name: str) -> dict[str, int]:
-    return {} if name == "logistic" else {"n_estimators": 3}
+    from tests.models.rows import QUICK
+
+    return {"n_estimators": 3} if "n_estimators" in QUICK[name] else {}
 
 
 def facts_of(content: bytes) -> dict[str, Any]:

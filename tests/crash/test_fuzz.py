@@ -63,6 +63,9 @@ def test_spoilt_files_are_refused_in_one_sentence_or_read(
         stopped = _watch(child, report, target.seconds)
         problems += [line for line in outside(watching.log, zygote) if str(tmp_path / "report") not in line]
         if stopped is not None:
+            if not Path(f"{report}.at").exists():
+                problems.append(f"no case was begun: {stopped}")
+                break
             number = _at(report)
             problems.append(f"case {number}: {stopped}")
             first = number + 1  # what the cases before it found is lost with the process
