@@ -34,11 +34,17 @@ def test_a_clean_run_passes_and_says_what_was_done(tiny: Desk, tmp_path: Path) -
     found = json.loads((tmp_path / "a.json").read_text())
     assert found["held"]
     assert f"{len(found['proofs'])} held" in told
-    assert {proof["group"] for proof in found["proofs"]} == {"provenance", "intervals", "causality", "seal"}
+    assert {proof["group"] for proof in found["proofs"]} == {
+        "provenance", "intervals", "causality", "seal", "models"
+    }  # fmt: skip
     sealed = [proof for proof in found["proofs"] if proof["group"] == "seal"]
     assert {name for proof in sealed for name in ("logistic", "lightgbm") if name in proof["name"]} == {
         "logistic", "lightgbm"
     }  # fmt: skip
+    tried = [proof["name"] for proof in found["proofs"] if proof["group"] == "models"]
+    assert sorted(name.split(" h")[1].split(" ", 1)[1] for name in tried) == [
+        "lightgbm: fits", "lightgbm: predictions", "logistic: fits", "logistic: predictions"
+    ]  # fmt: skip
     # Fits made again give the bits that the run stored, and every proof has counted something.
     assert all(proof["counts"]["compared with stored predictions"] for proof in sealed)
     assert all(proof["counts"] for proof in found["proofs"])

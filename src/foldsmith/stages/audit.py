@@ -19,7 +19,7 @@ from foldsmith.runs.lineage import SAME, Link, trace
 from foldsmith.runs.manifest import MANIFEST
 from foldsmith.runs.registry import FINISHED, find_run, places, read_registry
 from foldsmith.runs.store import Run, Workspace, newest_dataset
-from foldsmith.stages import audit_chain, audit_splits
+from foldsmith.stages import audit_chain, audit_models, audit_splits
 from foldsmith.stages.audit_splits import Folds
 
 Say = Callable[[str], None]
@@ -149,6 +149,7 @@ def _proofs(workspace: Workspace, subject: Subject, quick: bool) -> Iterator[Pro
     # Quick: each model at one horizon of its run.
     for turn, each in enumerate(known):
         yield from audit_splits.seal_proofs(_thinned(each, known, quick), quick, turn)
+        yield from audit_models.fold_proofs(_thinned(each, known, True), quick, turn)
     for model in subject.models:
         yield from _model_seals(workspace, subject, model, quick)
 
@@ -209,6 +210,7 @@ def _model_seals(workspace: Workspace, subject: Subject, model: Run, quick: bool
             f"model {model.id}: training segment",
             lambda: seal.prove_case(audit_splits.whole_case(workspace, subject.dataset, model, quick)),
         )
+        yield from audit_models.whole_proofs(workspace, subject.dataset, model, quick)
 
 
 def _provenance(workspace: Workspace, subject: Subject) -> Iterator[Proof]:
