@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -60,15 +61,14 @@ def _ours(split: Any, s: Setting) -> Iterable[Any]:
 
 
 def _sklearn(s: Setting, name: str, **options: Any) -> Iterable[Any]:
-    import sklearn.model_selection
-
-    found: Iterable[Any] = getattr(sklearn.model_selection, name)(s.n_splits, **options).split(s.rows)
+    found: Iterable[Any] = getattr(import_module("sklearn.model_selection"), name)(
+        s.n_splits, **options
+    ).split(s.rows)
     return found
 
 
 def _skfolio_cpcv(s: Setting, purged: int) -> Iterable[Any]:
-    from skfolio.model_selection import CombinatorialPurgedCV
-
+    CombinatorialPurgedCV = import_module("skfolio.model_selection").CombinatorialPurgedCV
     found: Iterable[Any] = CombinatorialPurgedCV(
         GROUPS, TESTED, purged_size=purged, embargo_size=s.embargo
     ).split(s.rows)
@@ -76,8 +76,7 @@ def _skfolio_cpcv(s: Setting, purged: int) -> Iterable[Any]:
 
 
 def _skfolio_walk(s: Setting, purged: int) -> Iterable[Any]:
-    from skfolio.model_selection import WalkForward as Walk
-
+    Walk = import_module("skfolio.model_selection").WalkForward
     size = len(s.labels) // (s.n_splits + 1)
     found: Iterable[Any] = Walk(
         test_size=size, train_size=size - purged, purged_size=purged, expand_train=True
@@ -86,10 +85,10 @@ def _skfolio_walk(s: Setting, purged: int) -> Iterable[Any]:
 
 
 def _purgedcv(s: Setting, name: str, *words: int, embargoed: bool = True) -> Iterable[Any]:
-    import purgedcv
-
     options = {"embargo_observations": s.embargo} if embargoed and s.embargo else {}
-    found: Iterable[Any] = getattr(purgedcv, name)(*words, **s.times, **options).split(s.rows)
+    found: Iterable[Any] = getattr(import_module("purgedcv"), name)(*words, **s.times, **options).split(
+        s.rows
+    )
     return found
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foldsmith.cli.audit_residual import residual
 from foldsmith.cli.audit_splitters import splitters
 from foldsmith.cli.command import Command, chosen_dataset, open_workspace, refuse, say, workspace_option
 from foldsmith.errors import LeakError, SettingError
@@ -102,7 +103,7 @@ def _audited(
     plant: str | None,
 ) -> tuple[list[Proof], list[str]]:
     from foldsmith.stages.audit import audit as prove
-    from foldsmith.stages.audit import chosen_subjects
+    from foldsmith.stages.audit_subjects import chosen_subjects
 
     workspace = open_workspace(folder)
     planted = nullcontext()
@@ -160,3 +161,4 @@ def row(time: str, dataset: str | None, symbol: str | None, horizon: int | None,
 
 
 audit.add_command(splitters)
+audit.add_command(residual)
