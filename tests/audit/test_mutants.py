@@ -6,6 +6,7 @@ import pytest
 
 from foldsmith.audit import seal
 from foldsmith.errors import SettingError
+from foldsmith.models.base import Classifier
 from foldsmith.stages import audit_mutants as mutants
 from foldsmith.stages import prepare
 from foldsmith.validation import cross_validate as fits
@@ -25,6 +26,9 @@ QUICK = (
     "no-embargo",
     "class-weights-of-all",
     "hashes-not-compared",
+    "rows-remembered",
+    "ranked-together",
+    "chance-of-its-own",
 )
 
 
@@ -60,11 +64,16 @@ def test_a_leak_that_does_nothing_survives(bench: mutants.Bench, monkeypatch: py
 
 def test_leaks_are_many_and_leave_nothing_behind() -> None:
     assert len(mutants.MUTANTS) >= 40
-    before = prepare.compute_features, fits.fit_fold, fits._FitOn.stopping, fits.PurgedKFold
+
+    def now() -> tuple[object, ...]:
+        models = Classifier.fit, Classifier.predict_proba
+        return (*models, prepare.compute_features, fits.fit_fold, fits._FitOn.stopping, fits.PurgedKFold)
+
+    before = now()
     for each in mutants.MUTANTS.values():
         with each.plant():
             pass
-    assert before == (prepare.compute_features, fits.fit_fold, fits._FitOn.stopping, fits.PurgedKFold)
+    assert before == now()
     with pytest.raises(SettingError, match="next-bar"):
         mutants.mutant("nope")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -11,8 +13,12 @@ import pytest
 from tests.workflow.conftest import Desk
 from tests.workflow.test_flags import covers
 
-from foldsmith.stages import audit_chain
+from foldsmith.evaluation.backtest import most_probable_signal
+from foldsmith.stages import audit_chain, audit_evaluations, audit_fresh
+from foldsmith.stages import evaluate as evaluation
+from foldsmith.stages.audit_evaluations import look_problems
 from foldsmith.stages.audit_mutants import MUTANTS
+from foldsmith.stages.out_of_fold import run_folds
 
 
 def proofs(desk: Desk, *words: object, status: int = 0) -> list[dict[str, Any]]:
@@ -34,11 +40,17 @@ def test_a_clean_run_passes_and_says_what_was_done(tiny: Desk, tmp_path: Path) -
     found = json.loads((tmp_path / "a.json").read_text())
     assert found["held"]
     assert f"{len(found['proofs'])} held" in told
-    assert {proof["group"] for proof in found["proofs"]} == {"provenance", "intervals", "causality", "seal"}
+    assert {proof["group"] for proof in found["proofs"]} == {
+        "provenance", "intervals", "causality", "seal", "models"
+    }  # fmt: skip
     sealed = [proof for proof in found["proofs"] if proof["group"] == "seal"]
     assert {name for proof in sealed for name in ("logistic", "lightgbm") if name in proof["name"]} == {
         "logistic", "lightgbm"
     }  # fmt: skip
+    tried = [proof["name"] for proof in found["proofs"] if proof["group"] == "models"]
+    assert sorted(name.split(" h")[1].split(" ", 1)[1] for name in tried) == [
+        "lightgbm: fits", "lightgbm: predictions", "logistic: fits", "logistic: predictions"
+    ]  # fmt: skip
     # Fits made again give the bits that the run stored, and every proof has counted something.
     assert all(proof["counts"]["compared with stored predictions"] for proof in sealed)
     assert all(proof["counts"] for proof in found["proofs"])
@@ -70,6 +82,71 @@ def test_what_is_audited_is_named_or_the_newest(tiny: Desk, few_cuts: None) -> N
     single = tiny.train("--model", "logistic", "--horizon", 10)
     every = {proof["name"] for proof in proofs(tiny, "--all", "--quick")}
     assert {f"model {single.id}: training segment", f"model {model.id}: meta-level folds"} <= every
+
+
+def test_a_fresh_ensemble_and_evaluations_are_audited(tiny: Desk, few_cuts: None) -> None:
+    fresh = tiny.train(
+        "--model", "stacking", "--horizon", 5, "--base-models", "logistic,class_prior", "--meta-learner", "logistic",
+        "--n-splits", 2, "--workers", 1,
+    )  # fmt: skip
+    for split in ("validation", "test"):
+        tiny.call("evaluate", "--run-id", fresh.id, "--split", split)
+    (tiny.path / "audit.json").unlink(missing_ok=True)
+    before = tiny.everything()
+    found = proofs(tiny, "--run", fresh.id, "--quick")
+    (tiny.path / "audit.json").unlink()
+    assert tiny.everything() == before, "nothing of what is made again is left"
+    names = [proof["name"] for proof in found]
+    for name in (
+        "h5: base folds",
+        "h5 logistic fold 1",
+        "meta-level folds",
+        "meta-level folds, intervals",
+        "looks",
+    ):
+        assert any(each.startswith(f"model {fresh.id}") and each.endswith(name) for each in names), name
+    evaluated = [proof for proof in found if proof["name"].startswith("evaluation ")]
+    assert [proof["group"] for proof in evaluated] == [
+        "provenance", "provenance", "intervals", "evaluations", "intervals", "evaluations"
+    ]  # fmt: skip
+    assert all(proof["planted"] for proof in found if proof["group"] == "evaluations")
+
+
+def test_what_is_made_again_by_other_code_is_not_what_is_stored(
+    tiny: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny.train(
+        "--model", "voting", "--horizon", 5, "--base-models", "logistic,class_prior", "--n-splits", 2, "--workers", 1
+    )  # fmt: skip
+    tiny.call("evaluate", "--run-id", made.id, "--split", "validation")
+    workspace = tiny.workspace
+    model = workspace.open_run(workspace.runs, made.id)
+    dataset = workspace.open_run(workspace.datasets, made.parents[0].id)
+
+    def otherwise(tables: Any, *words: Any, **options: Any) -> Any:
+        other = {
+            h: replace(table, fitting=replace(table.fitting, class_weight="balanced"))
+            for h, table in tables.items()
+        }
+        return run_folds(other, *words, **options)
+
+    monkeypatch.setattr(audit_fresh, "run_folds", otherwise)
+    proofs = {proof.name: proof for proof in audit_fresh.fresh_proofs(workspace, dataset, model, quick=True)}
+    meta = proofs[f"model {made.id}: meta-level folds, intervals"]
+    assert meta.outcome == "broken"
+    assert "does not give the stored predictions" in meta.said
+    monkeypatch.setattr(evaluation, "most_probable_signal", lambda P: -most_probable_signal(P))
+    evaluated = audit_evaluations.evaluations_of(workspace, model)
+    found = list(audit_evaluations.evaluation_proofs(workspace, model, evaluated))
+    assert [proof.outcome for proof in found] == ["held", "broken", "held"]
+    assert "trades.parquet, made again, is not what is stored" in found[1].said
+
+
+def test_a_look_that_the_ledger_lacks_is_a_problem() -> None:
+    evaluated = [SimpleNamespace(id="e", manifest=SimpleNamespace(extra={"look": 3}))]
+    assert look_problems("test", evaluated, 1, 3) == []  # type: ignore[arg-type]
+    assert "1 evaluations on test, and 0 looks" in look_problems("test", evaluated, 0, 3)[0]  # type: ignore[arg-type]
+    assert "more looks at test" in look_problems("test", evaluated, 1, 2)[0]  # type: ignore[arg-type]
 
 
 @covers("audit", "--plant")

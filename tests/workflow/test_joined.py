@@ -14,6 +14,7 @@ from tests.workflow.test_docs import commands
 from tests.workflow.test_flags import covers
 
 from foldsmith.runs.manifest import Manifest
+from foldsmith.stages import audit_chain
 
 pytestmark = pytest.mark.xdist_group("joined")
 STACK = ["--model", "stacking", "--horizon", 5, "--stacking-data"]
@@ -123,6 +124,32 @@ def test_slower_bars_are_joined_as_they_are_known(desk: Desk) -> None:
     assert [line.endswith("the same content") for line in told.splitlines()[-5:]] == [True] * 5
     younger = desk.train(*STACK, "wide,slow", "--join", "backward", "--max-age-minutes", 5)
     assert metrics(desk, younger)["coverage"]["rows"]["joined"] < found["coverage"]["rows"]["joined"]
+
+
+@pytest.mark.proof
+def test_ensembles_that_join_are_audited_with_every_dataset(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = audit_chain.chosen_cuts
+    monkeypatch.setattr(audit_chain, "chosen_cuts", lambda source, quick: chosen(source, quick)[6:10])
+    made = desk.train(*STACK, "wide,slow", *BACKWARD)
+    desk.call("evaluate", "--run-id", made.id, "--split", "validation")
+    told = desk.call("audit", "--run", made.id, "--quick").stdout
+    datasets = [parent.id for parent in made.parents if parent.kind == "dataset"]
+    assert len(datasets) == 2
+    for name in (*(f"dataset {each}: phase 1 again" for each in datasets), "cv wide h5: base folds",
+                 "cv slow h5: base folds", f"model {made.id}: meta-level folds, intervals"):  # fmt: skip
+        assert any(line.startswith("  ok") and name in line for line in told.splitlines()), name
+    fresh = desk.train("--model", "voting", "--horizon", 5, "--base-models", "logistic", "--symbol", "MES",
+                       "--n-splits", 2, "--with-horizons", "10", "--workers", 1)  # fmt: skip
+    told = desk.call("audit", "--run", fresh.id, "--quick").stdout
+    for name in ("h5: base folds", "h10: base folds", "h10 logistic fold", ": meta-level folds, intervals"):
+        assert f"model {fresh.id}{' ' * name.startswith('h')}{name}" in told
+    # What one of them was made from is gone: nothing is proved, and that is said.
+    gone = desk.path / "data" / "stacking" / "slow"
+    gone.rename(desk.path / "away")
+    assert "so nothing can be proved of it" in desk.denied("audit", "--run", made.id, "--quick")
+    (desk.path / "away").rename(gone)
 
 
 def test_flags_of_joining_that_do_not_apply_are_refused(desk: Desk) -> None:

@@ -22,7 +22,7 @@ from foldsmith.intervals import Rows
 from foldsmith.models.catalogue import Model
 from foldsmith.validation import cross_validate as engine
 from foldsmith.validation import meta_level
-from foldsmith.validation.cross_validate import NONE, Fitting, Probabilities, Search, Separation
+from foldsmith.validation.cross_validate import NONE, Fitting, FoldFit, Probabilities, Search, Separation
 from foldsmith.validation.fold_features import FoldFeatures
 
 GROUP = "seal"
@@ -49,12 +49,21 @@ class Case:
     stored: Probabilities | None = None
 
 
-def fitted(case: Case, data: Dataset) -> dict[str, bytes]:
-    """All that fitting these rows leaves, by name, to the bit."""
-    fit = engine.fit_fold(
+def fit(case: Case, data: Dataset) -> FoldFit:
+    """The fit of a case on these rows, through the engine."""
+    return engine.fit_fold(
         case.model, data, case.train, case.test, fitting=case.fitting, seed=case.seed, keys=case.keys,
         search=case.search, params=case.params,
     )  # fmt: skip
+
+
+def fitted(case: Case, data: Dataset) -> dict[str, bytes]:
+    """All that fitting these rows leaves, by name, to the bit."""
+    return left_by(fit(case, data))
+
+
+def left_by(fit: FoldFit) -> dict[str, bytes]:
+    """All that a fit leaves, by name, to the bit."""
     found = {"predictions": np.ascontiguousarray(fit.probabilities).tobytes()}
     found |= {f"model file {name}": content for name, content in fit.fitted.to_files().items()}
     found["parameters, rounds and base rate"] = json.dumps(

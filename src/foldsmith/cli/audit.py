@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foldsmith.cli.audit_residual import residual
+from foldsmith.cli.audit_splitters import splitters
 from foldsmith.cli.command import Command, chosen_dataset, open_workspace, refuse, say, workspace_option
 from foldsmith.errors import LeakError, SettingError
 
@@ -101,7 +103,7 @@ def _audited(
     plant: str | None,
 ) -> tuple[list[Proof], list[str]]:
     from foldsmith.stages.audit import audit as prove
-    from foldsmith.stages.audit import chosen_subjects
+    from foldsmith.stages.audit_subjects import chosen_subjects
 
     workspace = open_workspace(folder)
     planted = nullcontext()
@@ -156,3 +158,7 @@ def row(time: str, dataset: str | None, symbol: str | None, horizon: int | None,
     explained = explain(found, horizon if horizon is not None else min(load_recipe(found).horizons))
     for line in told(explained, bar_at(explained, at)):
         say(line)
+
+
+audit.add_command(splitters)
+audit.add_command(residual)

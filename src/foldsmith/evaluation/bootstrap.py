@@ -53,6 +53,29 @@ def interval(
     days, or where over 5% of draws lack a class that the score needs. Errors: DataError, SettingError.
     """
     _check_settings(draws, level, block_days)
+    whole, drawn, n_days = drawn_scores(
+        y, P, days, weight, base_rate, seed=seed, draws=draws, block_days=block_days
+    )
+    enough = n_days >= MIN_DAYS * block_days
+    facts: dict[str, Any] = {"level": level, "draws": draws, "days": n_days, "block_days": block_days}
+    return facts | {name: _summary(whole[name], drawn[name], level, enough) for name in drawn}
+
+
+def drawn_scores(
+    y: Any,
+    P: Any,
+    days: Any,
+    weight: Any = None,
+    base_rate: Any = None,
+    *,
+    seed: int,
+    draws: int = 1000,
+    block_days: int = 1,
+) -> tuple[dict[str, float], dict[str, Floats], int]:
+    """Scores of the rows, the same of every draw of days (draws,), and how many days there are; see `interval`.
+
+    One seed draws the same days for all predictions of the same rows, so differences of draws are paired.
+    """
     rows = checked(y, P, weight, base_rate)
     day, n_days = _day_codes(days, len(rows))
     means, cells = _day_means(rows, day, n_days), _day_cells(rows, day, n_days)
@@ -60,9 +83,7 @@ def interval(
     with single_threaded():
         drawn = _scores(draw_days(n_days, draws, block_days, seed), means, cells, pairs)
         whole = _scores(np.ones((1, n_days)), means, cells, pairs)
-    enough = n_days >= MIN_DAYS * block_days
-    facts: dict[str, Any] = {"level": level, "draws": draws, "days": n_days, "block_days": block_days}
-    return facts | {name: _summary(float(whole[name][0]), drawn[name], level, enough) for name in drawn}
+    return {name: float(values[0]) for name, values in whole.items()}, drawn, n_days
 
 
 def _scores(

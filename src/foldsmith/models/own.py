@@ -88,6 +88,12 @@ class OwnModel:
         return _loaded(self)
 
 
+def forget(own: OwnModel) -> None:
+    """Drop the file's module and class, so that the next `load` runs it again: what it kept in globals is gone."""
+    sys.modules.pop(_module_name(own), None)
+    _loaded.cache_clear()
+
+
 @lru_cache(maxsize=256)
 def _loaded(own: OwnModel) -> type[Classifier]:
     found = _module(own).__dict__.get(own.class_name)
@@ -105,9 +111,13 @@ def _loaded(own: OwnModel) -> type[Classifier]:
     return cast("type[Classifier]", type(own.class_name, (_Told, found), namespace))
 
 
+def _module_name(own: OwnModel) -> str:
+    return f"foldsmith_own_{own.record.sha256}"
+
+
 def _module(own: OwnModel) -> types.ModuleType:
     """The file as a module. It stays in `sys.modules`, where dataclasses and type hints look for theirs."""
-    name = f"foldsmith_own_{own.record.sha256}"
+    name = _module_name(own)
     if name in sys.modules:
         return sys.modules[name]
     module = types.ModuleType(name)

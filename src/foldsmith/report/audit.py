@@ -28,6 +28,16 @@ SECTIONS = {
         "Rows that a fit must not see were poisoned and the fit made again: it must keep every bit. Poison in its own "
         "training rows must show.",
     ),
+    "models": (
+        "Models",
+        "Each model was fitted again after a fit that saw the scored rows, and its rows predicted beside others and "
+        "alone; one of the user's own in new processes, and where it can open no file.",
+    ),
+    "evaluations": (
+        "Evaluations",
+        "Each was made again from the stored model and dataset, and must keep every bit; its looks at held-out rows "
+        "are in the ledger.",
+    ),
     "mutants": (
         "Mutants",
         "Known leaks were planted in the program, one at a time: the audit must see each.",

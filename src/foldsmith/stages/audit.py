@@ -5,105 +5,25 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from foldsmith.audit import causality, intervals, seal
-from foldsmith.audit.proof import NOT_RUN, Proof, attempted, failed_to_run, judged
-from foldsmith.errors import IntegrityError, MissingError
+from foldsmith.audit.proof import Proof, attempted, failed_to_run, judged
+from foldsmith.errors import IntegrityError
 from foldsmith.runs import manifest as manifests
 from foldsmith.runs import verification
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.lineage import SAME, Link, trace
 from foldsmith.runs.manifest import MANIFEST
-from foldsmith.runs.registry import FINISHED, find_run, places, read_registry
-from foldsmith.runs.store import Run, Workspace, newest_dataset
-from foldsmith.stages import audit_chain, audit_splits
+from foldsmith.runs.store import Run, Workspace
+from foldsmith.stages import audit_chain, audit_evaluations, audit_fresh, audit_models, audit_splits
 from foldsmith.stages.audit_splits import Folds
+from foldsmith.stages.audit_subjects import Subject
 
 Say = Callable[[str], None]
 PROVENANCE = "provenance"
-
-
-@dataclass
-class Subject:
-    """A dataset, and those of the runs made from it that are audited with it; a model's CV run by the model's id."""
-
-    dataset: Run
-    cvs: list[Run] = field(default_factory=list)
-    models: list[Run] = field(default_factory=list)
-    cv_of: dict[str, str] = field(default_factory=dict)
-
-    def runs(self) -> list[Run]:
-        """All of them."""
-        return [self.dataset, *self.cvs, *self.models]
-
-
-def chosen_subjects(
-    workspace: Workspace, *, dataset: str | None, cv: str | None, run: str | None, every: bool
-) -> list[Subject]:
-    """What is audited: a run with all that it was made from, or all finished runs of the workspace.
-
-    Without a choice, the newest model, else the newest CV run, else the newest dataset.
-    """
-    if every:
-        found: dict[str, Subject] = {}
-        entries = read_registry(workspace, places(workspace)).entries
-        damaged = [entry.id for entry in entries if entry.state != FINISHED and entry.kind != "evaluation"]
-        if damaged:
-            raise IntegrityError(
-                f"{len(damaged)} runs are damaged or unfinished ({damaged[0]} ...), and cannot be audited; see: "
-                "foldsmith runs verify, and foldsmith runs clean --partial"
-            )
-        for entry in reversed(entries):
-            if entry.kind in ("dataset", "cv", "model"):
-                _add(found, workspace, workspace.open_run(entry.path.parent, entry.id))
-        if not found:
-            raise MissingError("no run is there to audit; begin with: ./pipeline run --symbols SYMBOL")
-        return list(found.values())
-    name = dataset or cv or run
-    one = find_run(workspace, name) if name is not None else _newest(workspace)
-    kind = "dataset" if dataset else "cv" if cv else "model" if run else one.manifest.kind
-    if one.manifest.kind != kind:
-        flags = {"dataset": "--dataset", "cv": "--cv", "model": "--run"}
-        raise MissingError(
-            f"run {one.id} is a {one.manifest.kind} run; name it with {flags.get(one.manifest.kind, '--run MODEL_ID')}."
-        )
-    made: dict[str, Subject] = {}
-    _add(made, workspace, one)
-    return list(made.values())
-
-
-def _newest(workspace: Workspace) -> Run:
-    entries = [
-        entry for entry in read_registry(workspace, places(workspace)).entries if entry.state == FINISHED
-    ]
-    for kind in ("model", "cv"):
-        for entry in entries:
-            if entry.kind == kind:
-                return workspace.open_run(entry.path.parent, entry.id)
-    return newest_dataset(workspace)
-
-
-def _add(found: dict[str, Subject], workspace: Workspace, run: Run) -> None:
-    """Enter a run and all that it was made from."""
-    by_kind: dict[str, Run] = {}
-    for link in trace(workspace, run):
-        if link.path is not None and link.manifest is not None and link.state == SAME:
-            by_kind.setdefault(link.named.kind, Run(link.path, link.manifest))
-    dataset = by_kind.get("dataset")
-    if dataset is None:
-        raise IntegrityError(
-            f"the dataset that run {run.id} was made from is gone or another now, so nothing can be proved of it; see: "
-            f"foldsmith runs explain {run.id}"
-        )
-    subject = found.setdefault(dataset.id, Subject(dataset))
-    for kind, runs in (("cv", subject.cvs), ("model", subject.models)):
-        if kind in by_kind and all(each.id != by_kind[kind].id for each in runs):
-            runs.append(by_kind[kind])
-    if "model" in by_kind and "cv" in by_kind:
-        subject.cv_of[by_kind["model"].id] = by_kind["cv"].id
 
 
 def audit(workspace: Workspace, subjects: list[Subject], *, quick: bool, say: Say) -> list[Proof]:
@@ -149,8 +69,10 @@ def _proofs(workspace: Workspace, subject: Subject, quick: bool) -> Iterator[Pro
     # Quick: each model at one horizon of its run.
     for turn, each in enumerate(known):
         yield from audit_splits.seal_proofs(_thinned(each, known, quick), quick, turn)
+        yield from audit_models.fold_proofs(_thinned(each, known, True), quick, turn)
     for model in subject.models:
         yield from _model_seals(workspace, subject, model, quick)
+        yield from audit_evaluations.evaluation_proofs(workspace, model, subject.evaluations[model.id])
 
 
 def _thinned(folds: Folds, every: list[Folds], quick: bool) -> Folds:
@@ -196,19 +118,14 @@ def _model_seals(workspace: Workspace, subject: Subject, model: Run, quick: bool
             lambda: seal.prove_meta(_meta(workspace, subject, model).case, which),
         )
     elif "base_models" in known:
-        yield Proof(
-            seal.GROUP,
-            f"model {model.id}: meta-level folds",
-            NOT_RUN,
-            "it made its out-of-fold predictions on the spot and kept none to prove anything by; train it from a CV "
-            "run with --stacking-data, which gives an equal model",
-        )
+        yield from audit_fresh.fresh_proofs(workspace, subject.dataset, model, quick)
     else:
         yield attempted(
             seal.GROUP,
             f"model {model.id}: training segment",
             lambda: seal.prove_case(audit_splits.whole_case(workspace, subject.dataset, model, quick)),
         )
+        yield from audit_models.whole_proofs(workspace, subject.dataset, model, quick)
 
 
 def _provenance(workspace: Workspace, subject: Subject) -> Iterator[Proof]:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 import polars as pl
 
-from foldsmith.audit import causality, intervals, seal
+from foldsmith.audit import causality, intervals, models, seal
 from foldsmith.audit.intervals import Pair, prove_pairs
 from foldsmith.audit.proof import BROKEN, HELD, NOT_RUN, Proof, attempted
 from foldsmith.config import PrepareSettings, ValidationSettings
@@ -23,7 +23,7 @@ from foldsmith.market.instruments import instrument
 from foldsmith.market.simulate import Simulation
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.store import Run, Workspace
-from foldsmith.stages import audit_chain, audit_leaks, audit_splits
+from foldsmith.stages import audit_chain, audit_leaks, audit_model_leaks, audit_splits
 from foldsmith.stages import horizon as tables_stage
 from foldsmith.stages.audit_leaks import Planting
 from foldsmith.stages.audit_splits import Folds
@@ -78,7 +78,9 @@ def _known(column: pl.Expr) -> pl.Expr:
     return column.fill_nan(None)
 
 
-BARS, SPLITS, FITS, FILES = causality.GROUP, intervals.GROUP, seal.GROUP, "provenance"
+BARS, SPLITS, FITS, ALONE = causality.GROUP, intervals.GROUP, seal.GROUP, models.GROUP
+FILES = "provenance"
+GROUPS = (FILES, SPLITS, BARS, FITS, ALONE)
 # fmt: off
 MUTANTS: Mapping[str, Mutant] = MappingProxyType({
     "next-bar": Mutant(BARS, "a feature of the next bar", _feature(lambda c: c.shift(-1).fill_null(0))),
@@ -142,6 +144,9 @@ MUTANTS: Mapping[str, Mutant] = MappingProxyType({
     "states-smoothed": Mutant(FITS, "hidden states smoothed", audit_leaks.states_smoothed),
     "meta-in-sample": Mutant(FITS, "a meta-learner scored in sample", audit_leaks.meta_in_sample),
     "meta-scaler": Mutant(FITS, "base probabilities scaled by all rows", audit_leaks.meta_by_all),
+    "rows-remembered": Mutant(ALONE, "rows of earlier fits fitted on too", audit_model_leaks.remembered_rows),
+    "ranked-together": Mutant(ALONE, "rows ranked among those predicted with them", audit_model_leaks.ranked_together),
+    "chance-of-its-own": Mutant(ALONE, "chance that no seed decides", audit_model_leaks.chance_of_its_own),
     "hashes-not-compared": Mutant(FILES, "files not compared with their hashes", audit_leaks.hashes_not_compared),
 })
 # fmt: on
@@ -165,7 +170,8 @@ class Bench:
     def proofs(self, group: str) -> Iterator[Proof]:
         """The audit's proofs of one kind, without what compares with stored tables: a leak must be seen as one."""
         makers: dict[str, Callable[[], Iterator[Proof]]] = {
-            BARS: self._causality, SPLITS: self._intervals, FITS: self._seal, FILES: self._provenance
+            BARS: self._causality, SPLITS: self._intervals, FITS: self._seal, ALONE: self._models,
+            FILES: self._provenance,
         }  # fmt: skip
         yield from makers[group]()
 
@@ -218,6 +224,12 @@ class Bench:
             )
         yield seal.prove_meta(self.meta(), [1])
 
+    def _models(self) -> Iterator[Proof]:
+        folds = replace(self.folds(CORRECTED), features={"logistic": FEATURES})
+        tried = models.Tried.of("bench", audit_splits.fold_case(folds, "logistic", 1, folds.pairs()[1], 1))
+        yield models.prove_rows_alone(tried)
+        yield models.prove_fits(tried, quick=True)
+
     def _provenance(self) -> Iterator[Proof]:
         from foldsmith.stages.audit import _prove_run
 
@@ -252,9 +264,7 @@ def prove_mutants(names: tuple[str, ...] = tuple(MUTANTS)) -> Iterator[Proof]:
 
 def _baseline(bench: Bench, names: tuple[str, ...]) -> Proof:
     groups = {mutant(name).group for name in names}
-    proofs = [
-        proof for group in (FILES, SPLITS, BARS, FITS) if group in groups for proof in bench.proofs(group)
-    ]
+    proofs = [proof for group in GROUPS if group in groups for proof in bench.proofs(group)]
     failed = [f"{proof.name}: {proof.outcome}: {proof.said}" for proof in proofs if not proof.held]
     said = f"all {len(proofs)} proofs hold on a market without a leak" if not failed else "; ".join(failed)
     return Proof(GROUP, "no leak planted", BROKEN if failed else HELD, said, {"proofs": len(proofs)})
@@ -265,7 +275,7 @@ def _prove_killed(bench: Bench, name: str) -> Proof:
     leak = mutant(name)
     stopped = ""
     with leak.plant():
-        for group in (leak.group, *(each for each in (FILES, SPLITS, BARS, FITS) if each != leak.group)):
+        for group in (leak.group, *(each for each in GROUPS if each != leak.group)):
             try:
                 for proof in bench.proofs(group):
                     if not proof.held and proof.outcome != NOT_RUN:

@@ -26,6 +26,7 @@ from foldsmith.stages import out_of_fold as engine
 from foldsmith.stages.cross_validate import features_by_model
 from foldsmith.stages.crossed import WHOLE
 from foldsmith.stages.ensemble import stored_joined
+from foldsmith.stages.ensemble_inputs import EnsembleInputs
 from foldsmith.stages.ensemble_options import EnsembleOptions
 from foldsmith.stages.horizon import HorizonTable
 from foldsmith.stages.join import events, spans
@@ -299,13 +300,20 @@ class Meta:
 def load_meta(workspace: Workspace, cv_run: Run, run: Run) -> Meta:
     """An ensemble and the table it was trained from, every hash checked."""
     known = run.manifest.parameters
-    horizon, name = int(known["horizon"]), str(known["model"])
+    horizon = int(known["horizon"])
     if parent_dataset(workspace, run).manifest.content != parent_dataset(workspace, cv_run).manifest.content:
         raise IntegrityError(f"run {run.id} and CV run {cv_run.id} were made from different datasets.")
     options = EnsembleOptions.from_manifest(known)
     joined = [parent.id for parent in run.manifest.parents if parent.kind == "cv"]
     runs = [cv_run if one == cv_run.id else find_cv_run(workspace, one, cv_run.path.parent) for one in joined]
     inputs, _ = stored_joined(workspace, runs, horizon, options, lambda _: None)
+    return meta_of(inputs, run)
+
+
+def meta_of(inputs: EnsembleInputs, run: Run) -> Meta:
+    """An ensemble and the table that it was trained from."""
+    known = run.manifest.parameters
+    horizon, name = int(known["horizon"]), str(known["model"])
     seed = derived_seed(inputs.settings.seed, name, horizon)
     run.verify(["metrics.json", "predictions/meta_out_of_fold.parquet"])
     separation = inputs.separation
@@ -318,7 +326,7 @@ def load_meta(workspace: Workspace, cv_run: Run, run: Run) -> Meta:
             inputs.oof["fold"].to_numpy(),
             inputs.settings.n_splits,
             separation,
-            options.calibrate_ensemble,
+            EnsembleOptions.from_manifest(known).calibrate_ensemble,
             TAIL_SHARE,
         ),
         events(inputs.oof).t0,

@@ -12,7 +12,7 @@ from foldsmith.config import CrossValidateSettings, ValidationSettings
 from foldsmith.contracts import oof_contract
 from foldsmith.errors import DataError, SettingError
 from foldsmith.runs.store import Run, Workspace
-from foldsmith.stages.crossed import NO_OWN, Own
+from foldsmith.stages.crossed import NO_OWN, CrossValidated, Own
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import HorizonTable, load_closes, load_recipe
 from foldsmith.stages.joined_model import Join
@@ -107,15 +107,17 @@ def fresh_inputs(
         features=cv.features,
         own=own,
     )
-    return {
-        horizon: EnsembleInputs(
-            horizon=horizon,
-            models=made.models,
-            oof=oof_contract(made.models).check(made.oof),
-            validation=made.validation,
-            bases=made.bases,
-            settings=cv.validation,
-            separation=tables[horizon].separation,
-        )
-        for horizon, made in crossed.items()
-    }
+    return {horizon: inputs_of(made, tables[horizon], cv.validation) for horizon, made in crossed.items()}
+
+
+def inputs_of(made: CrossValidated, table: HorizonTable, settings: ValidationSettings) -> EnsembleInputs:
+    """What an ensemble is trained from, of predictions that are at hand."""
+    return EnsembleInputs(
+        horizon=made.horizon,
+        models=made.models,
+        oof=oof_contract(made.models).check(made.oof),
+        validation=made.validation,
+        bases=made.bases,
+        settings=settings,
+        separation=table.separation,
+    )
