@@ -78,6 +78,24 @@ def backtest(
     return Backtest(trades, daily, summary | {"yardsticks": yardsticks})
 
 
+def daily_profit(
+    signal: Any,
+    labels: pl.DataFrame,
+    *,
+    sessions: pl.DataFrame,
+    tick_size: float,
+    tick_value: float,
+    commission: float,
+    slippage_ticks: float,
+) -> pl.DataFrame:
+    """`daily` of `backtest` alone, without its yardsticks: for many models at once."""
+    costs = _Costs(tick_size, tick_value, commission, slippage_ticks)
+    market = _Market.read(labels, sessions)
+    side = _check_signal(signal, labels.height)
+    taken, _ = _one_at_a_time(side, market.t0, market.t1)
+    return _daily(_trades(market, costs, side, taken), market.days)
+
+
 @dataclass(frozen=True)
 class _Costs:
     tick_size: float

@@ -179,23 +179,6 @@ def _shown(value: float | None, how: str) -> Markup:
     return number(value, 0 if how == "count" else 2)
 
 
-def tried_section(trials: int | None, looks: Mapping[str, int] | None, split: str) -> Markup:
-    """How many things were tried before this score was seen."""
-    shown: dict[str, Any] = {}
-    if trials is not None:
-        shown["settings tried in tuning"] = trials
-    if looks:
-        shown |= {f"looks at the {split} split, {name.replace('_', ' ')}": n for name, n in looks.items()}
-    if not shown:
-        return Markup("")
-    said = (
-        "Intervals and t values above speak of one look at one model. The best of many tries looks good by "
-        "chance "
-        "alone; the more is counted here, the less a single good score means."
-    )
-    return section("What was tried", pairs(shown), note(said))
-
-
 def member_section(members: Mapping[str, Scores] | None, metrics: Scores) -> Markup:
     """The ensemble beside the base models it is made of, on the same rows."""
     if not members:
