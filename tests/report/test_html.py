@@ -44,7 +44,7 @@ JUDGED = {
     "error_rate": 0.05,
 }
 SIGNIFICANCE = {
-    "tried": {"trials": 1234, "trained": 1230, "labellings": 3, "datasets": 2, "looks": 5, "place": 1},
+    "tried": {"trials": 1234, "trained": 1230, "labellings": 3, "datasets": 2, "place": 1},
     "series": {"names": ["a", "b"], "days": 90, "missing": ["CV run 2"]},
     "sharpe": {
         "variance": 0.01,

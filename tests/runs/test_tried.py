@@ -1,4 +1,4 @@
-"""K is what is in the ledger, counted here again by queries of their own, and nothing that happens later makes it less."""
+"""K is what is in the ledger, counted here again in another way, and nothing that happens later makes it less."""
 
 from __future__ import annotations
 

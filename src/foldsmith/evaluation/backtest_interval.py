@@ -37,15 +37,15 @@ def backtest_interval(
     n = daily.height
     facts: dict[str, Any] = {"level": level, "draws": draws, "days": n, "block_days": block_days}
     columns = [daily[name].to_numpy().astype(np.float64) for name in ("gross", "net", "trades")]
-    whole = _figures(*(column[None, :] for column in columns), periods_per_year) if n else {}
+    whole = _figures(periods_per_year, *(column[None, :] for column in columns)) if n else {}
     if n < MIN_DAYS * block_days:
         return facts | {name: _told(float(found[0]), None, level) for name, found in whole.items()}
     taken = drawn_days(n, draws, block_days, seed)
-    drawn = _figures(*(column[taken] for column in columns), periods_per_year)
+    drawn = _figures(periods_per_year, *(column[taken] for column in columns))
     return facts | {name: _told(float(whole[name][0]), drawn[name], level) for name in drawn}
 
 
-def _figures(gross: Floats, net: Floats, trades: Floats, periods_per_year: int) -> dict[str, Floats]:
+def _figures(periods_per_year: int, gross: Floats, net: Floats, trades: Floats) -> dict[str, Floats]:
     """Every figure of every draw, (draws,) each, from days in their order, (draws, days)."""
     count = trades.sum(axis=1)
     mean, spread = net.mean(axis=1), net.std(axis=1, ddof=1) if net.shape[1] > 1 else np.zeros(len(net))
@@ -62,7 +62,7 @@ def _figures(gross: Floats, net: Floats, trades: Floats, periods_per_year: int) 
 
 
 def _ratio(top: Floats, below: Floats) -> Floats:
-    return np.divide(top, below, out=np.full(len(top), np.nan), where=below > 0)
+    return np.asarray(np.divide(top, below, out=np.full(len(top), np.nan), where=below > 0))
 
 
 def _told(estimate: float, drawn: Floats | None, level: float) -> dict[str, float | None]:

@@ -94,4 +94,4 @@ def _sharpes(chosen: Floats, sums: Floats, squares: Floats, rows: int, centre: F
     deviation = np.sqrt(np.maximum(spread, 0) / (rows - 1))
     known = deviation > 1e-12 * (1 + np.abs(centre))
     mean = total / rows + centre
-    return np.divide(mean, deviation, out=np.zeros_like(mean), where=known)
+    return np.asarray(np.divide(mean, deviation, out=np.zeros_like(mean), where=known))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
+from math import isfinite
 from typing import Any
-
-import numpy as np
 
 from foldsmith.errors import SettingError
 
-SIZINGS = ("fixed", "probability", "direction")
+SIZINGS = ("fixed", "probability", "meta")
 OVERLAPS = ("skip", "net")
 MOST_CONTRACTS = 10_000
 
@@ -19,7 +18,7 @@ MOST_CONTRACTS = 10_000
 class TradingRule:
     """The rule of a report, unless told otherwise: one contract, one position at a time, until the label ends.
 
-    sizing : "fixed" trades `contracts` at each signal; "probability" and "direction" trade from none to `contracts`,
+    sizing : "fixed" trades `contracts` at each signal; "probability" and "meta" trade from none to `contracts`,
     see `evaluation.sizing.bet_size`. overlap : "skip" passes over signals while a position is open; "net" makes each a
     lot of its own, as long as the net position stays within `contracts`. slippage : ticks a side in calm, usual and
     wild times (terciles of the volatility on training rows), None for the instrument's own. flat_overnight : leave at
@@ -40,7 +39,7 @@ class TradingRule:
             raise SettingError(f"contracts={self.contracts} must be from 1 to {MOST_CONTRACTS:,}.")
         ticks = () if self.slippage is None else self.slippage
         if self.slippage is not None and (
-            len(ticks) != 3 or not all(np.isfinite(t) and 0 <= t <= 1e6 for t in ticks)
+            len(ticks) != 3 or not all(isfinite(t) and 0 <= t <= 1e6 for t in ticks)
         ):
             raise SettingError(
                 f"slippage {ticks} cannot be used; give three numbers of ticks a side, from 0 up, for calm, usual and "
@@ -50,7 +49,8 @@ class TradingRule:
     def as_dict(self) -> dict[str, Any]:
         """What is not the default, as plain values."""
         mine, usual = asdict(self), asdict(TradingRule())
-        return {name: value for name, value in mine.items() if value != usual[name]}
+        found = {name: value for name, value in mine.items() if value != usual[name]}
+        return found | ({"slippage": list(self.slippage)} if self.slippage is not None else {})
 
     @classmethod
     def from_dict(cls, known: Any) -> TradingRule:
@@ -64,6 +64,25 @@ class TradingRule:
     def name(self) -> str:
         """One rule, one name; empty for the default."""
         return json.dumps(self.as_dict(), sort_keys=True) if self.as_dict() else ""
+
+    @property
+    def words(self) -> str:
+        """The rule in sentences, as a report says it."""
+        size = {
+            "fixed": f"{self.contracts} contract{'s' if self.contracts > 1 else ''}",
+            "probability": f"up to {self.contracts} contracts, by the probability of its side against three classes",
+            "meta": f"up to {self.contracts} contracts, by the probability that its side is right",
+        }[self.sizing]
+        overlap = {
+            "skip": "one position at a time; signals while one is open are skipped",
+            "net": f"each signal a lot of its own, the net position within {self.contracts}",
+        }[self.overlap]
+        said = f"The most probable class is traded unless it is neutral: {size}, {overlap}. In at the next open, "
+        said += "out where the label ends" + (" or the session does." if self.flat_overnight else ".")
+        if self.slippage is not None:
+            ticks = ", ".join(f"{one:g}" for one in self.slippage)
+            said += f" Slippage is {ticks} ticks a side in calm, usual and wild times (volatility at the decision)."
+        return said
 
 
 DEFAULT_RULE = TradingRule()

@@ -30,7 +30,7 @@ def tried_section(found: Found | None, looks: Mapping[str, int] | None, split: s
         "removed since, and every model and trading rule that was looked at. The best of many tries looks good by "
         "chance alone; the more is counted here, the less a single good score means."
     )
-    parts = [pairs(shown), note(said)]
+    parts: list[str] = [pairs(shown), note(said)]
     if found:
         parts += [_sharpe(found), _overfitting(found), _compared(found), _snooping(found)]
         parts.append(note(found["paths"]["skipped"]) if "skipped" in found["paths"] else "")

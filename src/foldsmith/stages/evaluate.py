@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from foldsmith.config import ValidationSettings, stated
-from foldsmith.contracts import LABELS, prediction_contract
+from foldsmith.contracts import prediction_contract
 from foldsmith.dataset import Dataset
 from foldsmith.errors import DataError
-from foldsmith.evaluation.backtest import Backtest, backtest, most_probable_signal
+from foldsmith.evaluation.backtest import Backtest
 from foldsmith.evaluation.backtest_interval import backtest_interval
 from foldsmith.evaluation.recovery import recovered_share
 from foldsmith.evaluation.trading_rule import DEFAULT_RULE, TradingRule
-from foldsmith.intervals import Rows
 from foldsmith.runs.ledger import LookCount
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
 from foldsmith.runs.tried import Tried, tried
@@ -34,7 +31,8 @@ from foldsmith.stages.publish import Building, Provenance, publishing, run_paren
 from foldsmith.stages.scores import scored
 from foldsmith.stages.significance import compared, significance, verdict
 from foldsmith.stages.simulated import label_counts
-from foldsmith.stages.tables import read_table, write_table
+from foldsmith.stages.tables import write_table
+from foldsmith.stages.trading import trade
 from foldsmith.stages.trained import parent_dataset, predictions_table
 from foldsmith.validation.cross_validate import Probabilities
 
@@ -107,8 +105,9 @@ def evaluate(
         raise DataError(f"{output} is a link, and evaluations stay inside their run; put a folder there.")
     with publishing(output, "evaluation", provenance, prefix=f"{split}_") as run:
         metrics = _metrics(model, predictor, held, base, P, settings.seed)
-        traded = _trade(dataset, table, rows, P)
-        metrics["backtest"] = traded.summary | {"interval": _interval(traded, settings.seed)}
+        traded = trade(dataset, table, rows, P, rule)
+        traded.summary["interval"] = _interval(traded, settings.seed)
+        metrics["backtest"] = traded.summary
         metrics["recovery"] = _recovery(table, metrics)
         profits = out_of_fold_profits(workspace, model, dataset, table)
         metrics["significance"] = significance(
@@ -158,25 +157,6 @@ def _metrics(
     if predictor.ensemble is not None:
         members = {name: of(base[:, 3 * i : 3 * i + 3]) for i, name in enumerate(predictor.bases)}
     return {**of(P), "members": members, "trained": trained}
-
-
-def _trade(dataset: Run, table: HorizonTable, rows: Rows, P: Probabilities) -> Backtest:
-    instrument = table.recipe.instrument
-    labels = read_table(dataset.path / f"labels_h{table.horizon}.parquet", LABELS)
-    wanted = pl.DataFrame({"bar": table.bar[rows]})
-    labels = wanted.join(labels, on="bar", how="left", maintain_order="left")
-    bars = read_table(dataset.path / "bars.parquet", columns=["close_time", "session"])
-    first, last = labels["datetime"][0], labels["label_end"].max()
-    inside = bars.filter(pl.col("close_time").is_between(first, last))
-    return backtest(
-        most_probable_signal(P),
-        labels,
-        sessions=inside,
-        tick_size=instrument.tick_size,
-        tick_value=instrument.tick_value,
-        commission=instrument.commission,
-        slippage_ticks=instrument.slippage_ticks,
-    )
 
 
 def _interval(traded: Backtest, seed: int) -> dict[str, Any]:

@@ -44,8 +44,10 @@ def significance(
 ) -> dict[str, Any]:
     """Sharpe ratio after costs against K trials, PBO and the tests of data snooping; JSON-able."""
     spread = sharpe_spread(profits.net, max(1, traded.daily.height))
+    counts = tried.as_dict()
+    del counts["looks"]  # a repeated look changes nothing that is stored; the report and the ledger count it
     return {
-        "tried": tried.as_dict(),
+        "tried": counts,
         "series": {"names": list(profits.names), "days": len(profits.net), "missing": list(profits.missing)},
         "sharpe": _of_sharpe(traded, tried, profits, spread),
         "overfitting": _overfitting(profits),
