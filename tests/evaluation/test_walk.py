@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -249,3 +250,26 @@ def test_reconciles_trade_by_trade_with_another_engine() -> None:
     exits = found.summary["exits"]
     assert compared == found.trades.height == labels.height
     assert min(exits["barrier"], exits["time"]) > 20
+
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "bars" / "MES_1m.parquet"
+
+
+@pytest.mark.real
+@pytest.mark.filterwarnings("ignore")
+def test_reconciles_on_real_minutes_of_mes() -> None:
+    """Every entry, and every exit at a barrier, equal to 1e-9; exits in time one open later, as that engine fills."""
+    if not REAL.is_file():
+        pytest.skip(f"real bars are not beside the checkout ({REAL.name})")
+    raw = pl.read_parquet(REAL, n_rows=6000)
+    stamp = next(name for name in raw.columns if raw[name].dtype.is_temporal())
+    bars = raw.sort(stamp).select(
+        close_time=pl.col(stamp).dt.replace_time_zone(None).dt.cast_time_unit("us").dt.offset_by("1m"),
+        session=pl.col(stamp).dt.date(), block=pl.lit(0, dtype=pl.Int32),
+        **{name: pl.col(name).cast(pl.Float64) for name in ("open", "high", "low", "close")},
+    ).unique("close_time", keep="first", maintain_order=True)  # fmt: skip
+    labels, last = signals(bars, range(5, bars.height - 40, 25), 12, 20)
+    wanted = np.random.default_rng(1).choice([-1, 1], labels.height)
+    found, compared = reconciled(bars, labels, wanted, last)
+    assert compared == found.trades.height > 200
+    assert found.summary["exits"]["barrier"] > 50

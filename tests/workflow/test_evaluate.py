@@ -68,7 +68,7 @@ def test_the_verdict_rests_on_the_ledger_whatever_is_deleted(tiny: Desk, tmp_pat
     again = (
         f"again       python scripts/evaluate_model.py --run-id {stacked.id} --split validation --snooping"
     )
-    assert again in desk.call("runs", "show", first.name).stdout
+    assert again in desk.call("runs", "explain", first.name).stdout
     # A pruned trial, a model whose fit fails, a removed run, and the look at it.
     desk.cv("--models", "lightgbm", "--tune", "--n-trials", 2, "--output-name", "gone")
     alone = desk.train("--model", "logistic", "--horizon", 5)
@@ -129,7 +129,7 @@ def test_trading_rules(made: Made) -> None:
         )
     # An evaluation by a rule is made again by it.
     last = max((desk.path / "experiments" / "runs" / made.stacked / "evaluations").iterdir())
-    assert "--flat-overnight" in desk.call("runs", "show", last.name).stdout
+    assert "--flat-overnight" in desk.call("runs", "explain", last.name).stdout
     assert read(last).parameters == {"split": "test", "flat_overnight": True}
 
 
