@@ -360,7 +360,7 @@ def test_explain_goes_back_to_the_raw_file_and_its_commands_make_the_runs_again(
     evaluations = kept.desk.path / "experiments" / "runs" / kept.model / "evaluations"
     before = read(evaluations / kept.look).files
     now = read(desk.path / shown).files
-    assert {name for name in now if now[name] != before[name]} <= {"metrics.json"}
+    assert {name for name in now if now[name] != before[name]} <= {"metrics.json", "report.html"}
     assert text.count("now         unchanged") == 3
     assert text.count("made with   code, packages and machine as above") == 2
     assert text.splitlines()[-1].endswith(f"foldsmith runs reproduce {kept.look}")
