@@ -61,7 +61,9 @@ def test_the_verdict_rests_on_the_ledger_whatever_is_deleted(tiny: Desk, tmp_pat
     assert found["series"]["names"] == ["logistic", "lightgbm", "stacking (ensemble)"]
     assert set(found["diebold_mariano"]) == {"logistic", "lightgbm"}
     # Asked for, and too short a market for it (or no `arch`): that is said, and nothing passes in silence.
-    assert "days are too few to test" in found["snooping"]["skipped"] or "arch" in found["snooping"]["skipped"]
+    assert (
+        "days are too few to test" in found["snooping"]["skipped"] or "arch" in found["snooping"]["skipped"]
+    )
     assert found["sharpe"]["deflated_sharpe_ratio"] <= metrics["backtest"]["psr"]
     again = (
         f"again       python scripts/evaluate_model.py --run-id {stacked.id} --split validation --snooping"
