@@ -36,6 +36,45 @@ class Checker(HTMLParser):
         self.text.append(data)
 
 
+JUDGED = {
+    "verdict": "evidence",
+    "reasons": ["because of <b>it"],
+    "place": 1,
+    "level": 0.0125,
+    "error_rate": 0.05,
+}
+SIGNIFICANCE = {
+    "tried": {"trials": 1234, "trained": 1230, "labellings": 3, "datasets": 2, "place": 1},
+    "series": {"names": ["a", "b"], "days": 90, "missing": ["CV run 2"]},
+    "sharpe": {
+        "variance": 0.01,
+        "variance_from": "null",
+        "series": 2,
+        "trials": 1234,
+        "trials_effective": 900.5,
+        "expected_best_annual": 3.2,
+        "minimum_backtest_years": 10.5,
+        "deflated_sharpe_ratio": 0.91,
+        "deflated_sharpe_ratio_effective": None,
+        "deflated_sharpe_ratio_2025": 0.9,
+        "minimum_track_record_days": 400.0,
+    },
+    "overfitting": {"probability": 0.4, "blocks": 16, "series": 2, "days": 90, "loss": 0.5},
+    "snooping": {
+        "reps": 1000,
+        "days": 90,
+        "block_days": 5,
+        "spa": {"lower": 0.2, "consistent": 0.25, "upper": 0.3},
+        "stepm": [],
+        "mcs": ["a", "b"],
+        "mcs_p": {},
+        "left_out": [],
+    },
+    "paths": {"skipped": "There are no combinatorial paths."},
+    "diebold_mariano": {"first": {"difference": -0.01, "t": -2.1, "p": 0.04}, "second": None},
+}
+
+
 def words(page):
     return re.sub(r"\s+", " ", " ".join(Checker(page).text))
 
@@ -48,7 +87,8 @@ def full(parts, word="word"):
         **parts,
         currency=word,
         split=word,
-        trials=200,
+        judged=JUDGED,
+        significance=SIGNIFICANCE,
         looks={"this run": 1, word: 4},
         members=members,
         statements=[f"This is not fully nested: {word}."],
@@ -95,7 +135,10 @@ def test_everything_is_shown(with_edge):
     assert f"{low:.4f} to" in text
     assert f"{summary['gross']:,.2f}" in text.replace("−", "-")
     expected = [
-        "settings tried in tuning 200", "looks at the word split, this run 1", "This is look number 4",
+        "model trials on them, K 1,234", "Verdict: evidence.", "because of <b>it", "in at most 5 of 100 cases",
+        "K from the ledger 91.0%", "participation ratio", "SPA, consistent p) 0.2500",
+        "first −0.01000 −2.10 0.040", "no combinatorial paths",
+        "looks at the word split, this run 1", "This is look number 4",
         "not fully nested", "lightgbm", "duplicate 3 drop 2024-01-08 00:40:00 4801.25",
         "not met: zero volume", "Rolls: 1", "Holes: 30, the first 1",
         "On 4,321 training rows", "word 12.5% 1.5000 2.0000 0.2500 −0.7500", "to the second: word.",

@@ -44,11 +44,12 @@ def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.
 
 
 def test_every_flag_of_every_command_has_a_test() -> None:
-    # These cover the flags of `audit`, `runs`, `features`, `models` and some of `pipeline`, --features, and what
-    # ensembles join.
+    # These cover the flags of `audit`, `evaluate`, `runs`, `features`, `models` and some of `pipeline`, --features, and
+    # what ensembles join.
     import tests.workflow.test_audit
     import tests.workflow.test_audit_residual
     import tests.workflow.test_audit_splitters
+    import tests.workflow.test_evaluate
     import tests.workflow.test_features
     import tests.workflow.test_formats
     import tests.workflow.test_inspect

@@ -132,5 +132,6 @@ def _model(manifest: Manifest, folders: dict[str, Path], workspace: Workspace) -
 def _evaluation(manifest: Manifest, folders: dict[str, Path], workspace: Workspace) -> list[str]:
     model = _parent(manifest, "model")
     runs_dir = _elsewhere(folders, "model", workspace.runs)
-    flags = {"run_id": model, "split": manifest.parameters["split"], "runs_dir": runs_dir}
+    known = manifest.parameters
+    flags = {"run_id": model, "split": known["split"], **known, "runs_dir": runs_dir}
     return ["python", "scripts/evaluate_model.py", *_flags(flags)]

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from foldsmith.cli.command import Command, open_workspace, provenance, say, workspace_option
+from foldsmith.errors import SettingError
+from foldsmith.evaluation.trading_rule import OVERLAPS, SIZINGS, TradingRule
 
 
 @click.command(cls=Command)
@@ -16,22 +18,78 @@ from foldsmith.cli.command import Command, open_workspace, provenance, say, work
 @click.option(
     "--runs-dir", type=click.Path(path_type=Path), help="Where models lie.  [default: experiments/runs]"
 )
+@click.option(
+    "--snooping", is_flag=True, help="Also run SPA, StepM and MCS, which need arch (extra `stats`)."
+)
+@click.option(
+    "--sizing",
+    type=click.Choice(SIZINGS),
+    default="fixed",
+    show_default=True,
+    help="Contracts of a signal: all, or as many as the probability of its side is worth (against three classes, "
+    "or against that side being wrong).",
+)
+@click.option(
+    "--contracts", type=click.IntRange(1), default=1, show_default=True, help="Most contracts held."
+)
+@click.option(
+    "--overlap",
+    type=click.Choice(OVERLAPS),
+    default="skip",
+    show_default=True,
+    help="A signal while a position is open: passed over, or a lot of its own, net within --contracts.",
+)
+@click.option(
+    "--slippage",
+    metavar="TICKS",
+    help="Ticks a side: one number, or three for calm, usual and wild times.  [default: the instrument's]",
+)
+@click.option("--flat-overnight", is_flag=True, help="Leave at the close of each session's last bar.")
 @workspace_option
-def evaluate(run_id: str, split: str, runs_dir: Path | None, workspace_dir: Path) -> None:
+def evaluate(
+    run_id: str,
+    split: str,
+    runs_dir: Path | None,
+    snooping: bool,
+    sizing: str,
+    contracts: int,
+    overlap: str,
+    slippage: str | None,
+    flat_overnight: bool,
+    workspace_dir: Path,
+) -> None:
     """Phase 5: score and trade a model on a held-out segment; the look is counted in the ledger."""
     from foldsmith.cli.listing import score_line
     from foldsmith.stages.evaluate import evaluate as run_evaluation
 
+    rule = TradingRule(sizing, contracts, overlap, _ticks(slippage), flat_overnight)
     workspace = open_workspace(workspace_dir)
     folder = workspace.runs if runs_dir is None else runs_dir
-    found = run_evaluation(workspace, run_id, split, provenance(workspace), say, folder=folder)
+    found = run_evaluation(
+        workspace, run_id, split, provenance(workspace), say, folder=folder, rule=rule, snooping=snooping
+    )
     say(score_line(split, found.metrics))
     for name, scores in found.metrics["members"].items():
         say(score_line(f"  base model {name}", scores))
-    for line in _trading_lines(found.metrics["backtest"]):
+    for line in (*_trading_lines(found.metrics["backtest"]), *_verdict_lines(found.metrics)):
         say(line)
     say(f"Evaluation saved to: {found.run.path}")
     say(f"Report: {found.report}")
+
+
+def _ticks(text: str | None) -> tuple[float, float, float] | None:
+    """One number for all times, or three."""
+    if text is None:
+        return None
+    try:
+        ticks = [float(part) for part in text.split(",")]
+    except ValueError:
+        ticks = []
+    if len(ticks) not in (1, 3):
+        raise SettingError(
+            f"--slippage {text!r:.40} is neither a number of ticks nor three, such as 0.5,1,2."
+        )
+    return (ticks[0], ticks[0], ticks[0]) if len(ticks) == 1 else (ticks[0], ticks[1], ticks[2])
 
 
 def _trading_lines(summary: dict[str, Any]) -> list[str]:
@@ -46,4 +104,13 @@ def _trading_lines(summary: dict[str, Any]) -> list[str]:
         f"after costs {summary['net']:,.2f}, Sharpe a year {'none' if sharpe is None else format(sharpe, '.2f')}",
         f"  yardsticks after costs: always flat 0.00, always long {flat['always_long']:,.2f}, "
         f"always short {flat['always_short']:,.2f}",
+    ]
+
+
+def _verdict_lines(metrics: dict[str, Any]) -> list[str]:
+    judged, tried = metrics["verdict"], metrics["significance"]["tried"]
+    return [
+        f"tried on these raw bars: {tried['trials']:,} trials; model {tried['place']} of those looked at on these rows",
+        f"Verdict: {judged['verdict']}",
+        *(f"  {reason}" for reason in judged["reasons"]),
     ]

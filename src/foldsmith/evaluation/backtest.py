@@ -60,26 +60,46 @@ def backtest(
     bars_per_trade, and under `yardsticks` the same rule with every signal long, every signal short, and no
     trade. Errors: DataError, SettingError.
     """
-    costs = _Costs(tick_size, tick_value, commission, slippage_ticks)
+    costs = Costs(tick_size, tick_value, commission, slippage_ticks)
     market = _Market.read(labels, sessions)
     side = _check_signal(signal, labels.height)
     taken, skipped = _one_at_a_time(side, market.t0, market.t1)
     trades = _trades(market, costs, side, taken)
-    daily = _daily(trades, market.days)
-    summary = _summary(trades, daily, skipped, market.n_bars, periods_per_year)
+    daily = daily_table(trades, market.days)
+    summary = summary_of(trades, daily, skipped, market.n_bars, periods_per_year)
     yardsticks: dict[str, Any] = {"always_flat": {"trades": 0, "gross": 0.0, "cost": 0.0, "net": 0.0}}
     for name, every in (("always_long", 1), ("always_short", -1)):
         same = np.full(labels.height, every, dtype=np.int8)
         rows, passed = _one_at_a_time(same, market.t0, market.t1)
         other = _trades(market, costs, same, rows)
-        yardsticks[name] = _summary(
-            other, _daily(other, market.days), passed, market.n_bars, periods_per_year
+        yardsticks[name] = summary_of(
+            other, daily_table(other, market.days), passed, market.n_bars, periods_per_year
         )
     return Backtest(trades, daily, summary | {"yardsticks": yardsticks})
 
 
+def daily_profit(
+    signal: Any,
+    labels: pl.DataFrame,
+    *,
+    sessions: pl.DataFrame,
+    tick_size: float,
+    tick_value: float,
+    commission: float,
+    slippage_ticks: float,
+) -> pl.DataFrame:
+    """`daily` of `backtest` alone, without its yardsticks: for many models at once."""
+    costs = Costs(tick_size, tick_value, commission, slippage_ticks)
+    market = _Market.read(labels, sessions)
+    side = _check_signal(signal, labels.height)
+    taken, _ = _one_at_a_time(side, market.t0, market.t1)
+    return daily_table(_trades(market, costs, side, taken), market.days)
+
+
 @dataclass(frozen=True)
-class _Costs:
+class Costs:
+    """What trading costs; SettingError for what cannot be."""
+
     tick_size: float
     tick_value: float
     commission: float
@@ -93,6 +113,7 @@ class _Costs:
 
     @property
     def per_trade(self) -> float:
+        """Of one contract, both sides."""
         return 2 * self.commission + 2 * self.slippage_ticks * self.tick_value
 
 
@@ -164,7 +185,7 @@ def _one_at_a_time(side: npt.NDArray[np.int8], t0: Instants, t1: Instants) -> tu
     return np.asarray(taken, dtype=np.int64), len(wanted) - len(taken)
 
 
-def _trades(market: _Market, costs: _Costs, side: npt.NDArray[np.int8], taken: Rows) -> pl.DataFrame:
+def _trades(market: _Market, costs: Costs, side: npt.NDArray[np.int8], taken: Rows) -> pl.DataFrame:
     rows = market.labels.select("datetime", "label_end", "entry", "exit_long", "exit_short")[taken]
     sides = side[taken]
     entry = rows["entry"].to_numpy()
@@ -186,7 +207,8 @@ def _trades(market: _Market, costs: _Costs, side: npt.NDArray[np.int8], taken: R
     )
 
 
-def _daily(trades: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
+def daily_table(trades: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
+    """Trades (`session`, gross, cost, net) summed by trading day."""
     # Summed in the order of the trades, in one thread: a parallel sum may differ in its last bits.
     day = np.searchsorted(days.to_numpy(), trades["session"].to_numpy())
     sums = {
@@ -204,9 +226,10 @@ def _daily(trades: pl.DataFrame, days: pl.Series) -> pl.DataFrame:
     )
 
 
-def _summary(
+def summary_of(
     trades: pl.DataFrame, daily: pl.DataFrame, skipped: int, n_bars: int, periods_per_year: int
 ) -> dict[str, Any]:
+    """`summary` of `backtest` without yardsticks."""
     n = trades.height
     gross, net, side = trades["gross"].to_numpy(), trades["net"].to_numpy(), trades["side"].to_numpy()
     test = mean_test(gross)

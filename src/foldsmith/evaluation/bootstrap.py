@@ -124,12 +124,17 @@ def _day_codes(days: Any, n: int) -> tuple[npt.NDArray[np.int64], int]:
     return codes.astype(np.int64), len(names)
 
 
-def draw_days(n_days: int, draws: int, block: int, seed: int) -> Floats:
-    """Times each day is drawn, float64 (draws, n_days); every row adds up to n_days."""
+def drawn_days(n_days: int, draws: int, block: int, seed: int) -> npt.NDArray[np.int64]:
+    """The days of every draw in their order, int64 (draws, n_days): circular blocks of consecutive days."""
     rng = np.random.default_rng(seed)
     starts = rng.integers(0, n_days, size=(draws, -(-n_days // block)))
     taken = ((starts[:, :, None] + np.arange(block)) % n_days).reshape(draws, -1)[:, :n_days]
-    taken += np.arange(draws)[:, None] * n_days
+    return np.asarray(taken, dtype=np.int64)
+
+
+def draw_days(n_days: int, draws: int, block: int, seed: int) -> Floats:
+    """Times each day is drawn, float64 (draws, n_days); every row adds up to n_days."""
+    taken = drawn_days(n_days, draws, block, seed) + np.arange(draws)[:, None] * n_days
     times = np.bincount(taken.ravel(), minlength=draws * n_days)
     return times.reshape(draws, n_days).astype(np.float64)
 

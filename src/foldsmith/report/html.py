@@ -8,7 +8,8 @@ from typing import Any
 from foldsmith.evaluation.backtest import Backtest
 from foldsmith.report import sections
 from foldsmith.report.markup import html, page, pairs
-from foldsmith.report.verdict import cards, verdict
+from foldsmith.report.significance import tried_section
+from foldsmith.report.verdict import cards, judgement, verdict
 
 
 def render(
@@ -21,7 +22,6 @@ def render(
     backtest: Backtest | None = None,
     currency: str = "",
     split: str = "",
-    trials: int | None = None,
     looks: Mapping[str, int] | None = None,
     members: Mapping[str, Mapping[str, Any]] | None = None,
     statements: Sequence[str] = (),
@@ -29,17 +29,20 @@ def render(
     findings: Mapping[str, Any] | None = None,
     labels: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
+    judged: Mapping[str, Any] | None = None,
+    significance: Mapping[str, Any] | None = None,
 ) -> str:
     """The report of one model on one split, as the text of a self-contained HTML file.
 
     facts : what was run, shown on top (model, symbol, horizon, split, dates); metrics, intervals,
     calibration, backtest, recovery : what `metrics.score`, `bootstrap.interval`, `calibration.reliability`,
     `backtest.backtest` and `recovery.recovered_share` return; currency of the profits; split : its name, for
-    the count of looks; trials : settings tried in tuning; looks : name of a count -> looks so far, this one
+    the count of looks; looks : name of a count -> looks so far, this one
     included, such as {"this run": 1, "this dataset": 4}; members : base model -> its `score` on the same
     rows; statements : sentences a reader must know, such as that on the meta-learner's cross-validation;
     findings : what cleaning and marking found, as in a dataset's findings.json; labels, provenance : names and
-    values, nested as they like. Whatever is None has no section.
+    values, nested as they like; judged, significance : what `verdict.Verdict.as_dict` and the stage `significance`
+    return. Whatever is None has no section.
     All text is escaped; equal arguments give equal bytes. Raises nothing of its own.
     """
     seen = max(looks.values()) if looks else None
@@ -47,10 +50,11 @@ def render(
         (
             '<header><div class="brand">Foldsmith report</div>',
             f"<h1>{html(title)}</h1>{pairs(facts, 'facts')}</header>",
+            judgement(judged),
             cards(metrics, intervals, backtest, currency),
             verdict(metrics, intervals, backtest, seen),
             sections.score_section(metrics, intervals),
-            sections.tried_section(trials, looks, split),
+            tried_section(significance, looks, split),
             sections.statement_section(statements),
             sections.member_section(members, metrics),
             sections.recovery_section(recovery),

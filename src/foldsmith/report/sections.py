@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foldsmith.evaluation.backtest import Backtest
+from foldsmith.evaluation.bootstrap import MIN_DAYS
+from foldsmith.evaluation.trading_rule import TradingRule
 from foldsmith.report.feature_findings import feature_tables
 from foldsmith.report.figures import equity_figure, interval_strip, profit_figure, reliability_figure
 from foldsmith.report.findings import cleaning_tables
@@ -132,18 +134,16 @@ def backtest_section(backtest: Backtest | None, currency: str) -> Markup:
         [
             f"{name}, {currency}" if how == "money" and currency else name,
             *(_shown(column.get(key), how) for column in columns.values()),
+            _interval_of(summary, key, how),
         ]
         for name, key, how in _BACKTEST_ROWS
     ]
     rule = (
-        "The most probable class is traded unless it is neutral: one contract, one position at a time, in "
-        "at the "
-        "next open, out where the label ends. Signals while a position is open are skipped. Sharpe ratios "
-        "are of "
-        "daily profit, days without a trade counted as 0, annualised by the square root of "
-        f"{summary['periods_per_year']}. The t value is of the mean profit of a trade before costs."
+        f"{TradingRule.from_dict(summary.get('rule', {})).words} Sharpe ratios are of daily profit, days without a "
+        f"trade counted as 0, annualised by the square root of {summary['periods_per_year']}. The t value is of the "
+        "mean profit of a trade before costs."
     )
-    grid = table(["", *columns], rows)
+    grid = table(["", *columns, "interval"], rows) + _about_intervals(summary)
     if not summary["trades"]:
         return section("Trading", note(rule), note("No signal was given: the model never traded."), grid)
     figures = (equity_figure(backtest.daily, currency), profit_figure(backtest.trades, currency))
@@ -169,6 +169,28 @@ _BACKTEST_ROWS = (
 )
 
 
+def _interval_of(summary: Scores, key: str, how: str) -> Markup:
+    found = summary.get("interval", {}).get(key)
+    if not found or found["low"] is None:
+        return Markup("")
+    return Markup(f"{_shown(found['low'], how)} to {_shown(found['high'], how)}")
+
+
+def _about_intervals(summary: Scores) -> Markup:
+    found = summary.get("interval")
+    if not found:
+        return Markup("")
+    if found["days"] < MIN_DAYS * found["block_days"]:
+        return note(
+            f"There are too few days ({found['days']}) for intervals in blocks of {found['block_days']}."
+        )
+    said = (
+        f"Intervals of the model's figures are {100 * found['level']:g}% percentiles of {found['draws']:,} draws of "
+        f"{found['days']:,} days in blocks of {found['block_days']}."
+    )
+    return note(said)
+
+
 def _shown(value: float | None, how: str) -> Markup:
     if value is None:
         return Markup(NONE)
@@ -177,23 +199,6 @@ def _shown(value: float | None, how: str) -> Markup:
     if how == "share":
         return percent(value)
     return number(value, 0 if how == "count" else 2)
-
-
-def tried_section(trials: int | None, looks: Mapping[str, int] | None, split: str) -> Markup:
-    """How many things were tried before this score was seen."""
-    shown: dict[str, Any] = {}
-    if trials is not None:
-        shown["settings tried in tuning"] = trials
-    if looks:
-        shown |= {f"looks at the {split} split, {name.replace('_', ' ')}": n for name, n in looks.items()}
-    if not shown:
-        return Markup("")
-    said = (
-        "Intervals and t values above speak of one look at one model. The best of many tries looks good by "
-        "chance "
-        "alone; the more is counted here, the less a single good score means."
-    )
-    return section("What was tried", pairs(shown), note(said))
 
 
 def member_section(members: Mapping[str, Scores] | None, metrics: Scores) -> Markup:

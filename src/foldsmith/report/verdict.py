@@ -13,6 +13,22 @@ ENOUGH = 0.05
 """Two-sided p below which a mean profit is said to differ from 0."""
 
 
+def judgement(judged: Mapping[str, Any] | None) -> Markup:
+    """The verdict by the rule of `evaluation.verdict`, its reasons, and how often that rule is wrong."""
+    if judged is None:
+        return Markup("")
+    reasons = "".join(f"<li>{html(reason)}</li>" for reason in judged["reasons"])
+    place, rate = judged["place"], judged["error_rate"]
+    said = (
+        f"Model number {place} looked at on these rows: it is allowed {judged['level']:.2g} in each test, so that on a "
+        f"market without an edge all looks together find evidence in at most {100 * rate:g} of 100 cases."
+    )
+    return Markup(
+        f'<div class="verdict"><p><b>Verdict: {html(judged["verdict"])}.</b></p><ul>{reasons}</ul>'
+        f"<p>{html(said)}</p></div>"
+    )
+
+
 def cards(metrics: Scores, intervals: Scores | None, backtest: Backtest | None, currency: str) -> Markup:
     """The four numbers to look at first, each with its yardstick."""
     base = metrics.get("log_loss_base")

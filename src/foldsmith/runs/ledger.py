@@ -44,7 +44,7 @@ class LookCount(NamedTuple):
 
 
 class Look(NamedTuple):
-    """One look at held-out data; `at` is the time in ISO form, UTC."""
+    """One look at held-out data; `at` is the time in ISO form, UTC; `rule` how it was traded, if not by default."""
 
     run_id: str
     content: str
@@ -52,6 +52,7 @@ class Look(NamedTuple):
     split: str
     horizon: int
     at: str
+    rule: str = ""
 
 
 class Published(NamedTuple):
@@ -127,19 +128,21 @@ class Ledger:
             "SELECT COUNT(*) FROM (SELECT DISTINCT run_id, body FROM entries WHERE kind = 'trial' AND "
             "fingerprint = ?1 AND (?2 IS NULL OR json_extract(body, '$.horizon') = ?2))"
         )
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection is None:
                 return 0
             return int(connection.execute(query, (fingerprint, horizon)).fetchone()[0])
 
     def record_look(
-        self, *, run_id: str, content: str, fingerprint: str, split: str, horizon: int
+        self, *, run_id: str, content: str, fingerprint: str, split: str, horizon: int, rule: str = ""
     ) -> LookCount:
         """Enter a look at `split` of the dataset with this fingerprint by a run (its id and content hash).
 
         Entry and counts are one step: of n looks made at once, each gets another number from 1 to n.
         """
-        body = _body({"content": content, "split": split, "horizon": horizon})
+        body = _body(
+            {"content": content, "split": split, "horizon": horizon} | ({"rule": rule} if rule else {})
+        )
         query = (
             "SELECT COUNT(*), COALESCE(SUM(json_extract(body, '$.content') = ?1), 0) FROM entries "
             "WHERE kind = 'look' AND fingerprint = ?2 AND json_extract(body, '$.split') = ?3"
@@ -206,7 +209,7 @@ class Ledger:
         A run that was entered in another ledger, such as one copied from elsewhere, says nothing of this one.
         """
         known = bool(self.manifest_hashes(run_id))
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection is None or anchor.ledger != _name(connection, self.path):
                 return
             found = connection.execute("SELECT hash FROM entries WHERE id = ?", (anchor.entries,)).fetchone()
@@ -218,7 +221,7 @@ class Ledger:
 
     def check(self) -> None:
         """Look at every page and every entry; IntegrityError where one was damaged, changed or taken out."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection is not None:
                 check(connection, self.path)
 
@@ -231,7 +234,7 @@ class Ledger:
         query, values = "SELECT run_id, fingerprint, body, at FROM entries WHERE kind = ?", [kind]
         if run_id is not None:
             query, values = f"{query} AND run_id = ?", [kind, run_id]
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection is None:
                 return []
             rows = connection.execute(f"{query} ORDER BY id", values).fetchall()
@@ -260,7 +263,7 @@ class Ledger:
                 raise
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+    def reading(self) -> Iterator[sqlite3.Connection | None]:
         """A connection to ask by, or None where nothing was recorded yet: reading creates nothing."""
         if not is_there(self.path):
             yield None

@@ -12,6 +12,7 @@ from typing import Any
 from foldsmith.config import CrossValidateSettings, PrepareSettings, ValidationSettings, stated
 from foldsmith.ensembles.names import model_of
 from foldsmith.errors import DataError, IntegrityError, MissingError
+from foldsmith.evaluation.trading_rule import TradingRule
 from foldsmith.features import FEATURES
 from foldsmith.features.fitted import FITTED
 from foldsmith.features.sets import resolve, set_names, shortest
@@ -21,6 +22,7 @@ from foldsmith.runs.lineage import SAME, Link, trace
 from foldsmith.runs.manifest import Manifest, counts_as_content
 from foldsmith.runs.registry import KINDS, Origin
 from foldsmith.runs.store import Run, Workspace
+from foldsmith.runs.tried import Tried
 from foldsmith.stages.cross_validate import cross_validate, features_by_model
 from foldsmith.stages.ensemble import train_fresh, train_stored
 from foldsmith.stages.ensemble_options import EnsembleOptions
@@ -230,8 +232,8 @@ class _Remaking:
         return found
 
     def _evaluation(self, before: Run, known: Mapping[str, Any], model: Run, where: Workspace) -> Run:
-        split = str(known["split"])
-        beside = self.target != self.source
+        split, rule = str(known["split"]), TradingRule.from_dict(known)
+        beside, counted = self.target != self.source, before.manifest.extra.get("tried")
         if beside:
             looks = Ledger(self.source.ledger).record_look(
                 run_id=before.path.parents[1].name,
@@ -239,6 +241,7 @@ class _Remaking:
                 fingerprint=next(p.content for p in before.manifest.parents if p.kind == "dataset"),
                 split=split,
                 horizon=int(before.manifest.extra["horizon"]),
+                rule=rule.name,
             )
             self.say(f"look {looks.of_dataset} at the {split} rows of its dataset, as the ledger counts")
         return evaluate(
@@ -250,6 +253,10 @@ class _Remaking:
             folder=model.path.parent,
             output=self.target.runs / model.id / "evaluations" if beside else None,
             code=self.source,
+            rule=rule,
+            snooping=bool(known.get("snooping", False)),
+            # What is made again is judged as it was: by what had been tried by then.
+            counted=Tried.from_dict(counted) if beside and counted is not None else None,
         ).run
 
 

@@ -1,0 +1,100 @@
+"""A walk over bars that opens and closes lots, compiled. Imports numba: import it where it is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+BARRIER, AMBIGUOUS, TIME, SESSION, ROLL, END = 1, 2, 3, 4, 5, 6
+"""Why a lot was closed; the first that applies."""
+SKIPPED, NO_ENTRY, NONE = -1, -2, 0
+"""Why a signal made no lot: one was open (or no room was left), no bar to enter at, nothing was signalled."""
+SLACK = 1e-6
+"""Ticks by which a price may miss the grid: what decimal prices leave behind."""
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def walk(
+    prices: Any,
+    ends: Any,
+    signals: Any,
+    barriers: Any,
+    told: Any,
+    tick: float,
+    use_barriers: bool,
+    net: bool,
+    most: int,
+    overnight: bool,
+    out: Any,
+) -> None:
+    """Fill `out` = (contracts int64, exit bar int64, exit price float64, reason int64), one row a signal.
+
+    prices : open, high, low, close (n,) of bars; ends : bool (n,) twice, the last bar of a session and of a block.
+    signals : decision bar (sorted), signed contracts, last bar a lot may be held; barriers : upper, lower; told : bar
+    and the prices at which a long and a short left it, used where that bar reaches both barriers (NaN: the stop).
+    A bar is over before what is decided at its close: exits of bar i come before decisions of bar i.
+    """
+    open_, high, low, close = prices
+    ends_session, ends_block = ends
+    decision, wanted, last = signals
+    upper, lower = barriers
+    told_bar, told_long, told_short = told
+    contracts, exit_bar, exit_price, reason = out
+    active = np.empty(len(decision), np.int64)
+    count, position, s = 0, 0, 0
+    slack = SLACK * tick
+    for i in range(len(open_)):
+        kept = 0
+        for a in range(count):
+            j = active[a]
+            side = 1 if contracts[j] > 0 else -1
+            price, why = 0.0, 0
+            if use_barriers:
+                above, below = high[i] >= upper[j] - slack, low[i] <= lower[j] + slack
+                if open_[i] >= upper[j] - slack or open_[i] <= lower[j] + slack:
+                    price, why = open_[i], BARRIER
+                elif above and below:
+                    why = AMBIGUOUS
+                    price = told_long[j] if side > 0 else told_short[j]
+                    if told_bar[j] != i or np.isnan(price):
+                        price = lower[j] if side > 0 else upper[j]
+                elif above:
+                    price, why = upper[j], BARRIER
+                elif below:
+                    price, why = lower[j], BARRIER
+            if why == 0:
+                if i >= last[j]:
+                    why = TIME
+                elif ends_block[i]:
+                    why = ROLL
+                elif overnight and ends_session[i]:
+                    why = SESSION
+                elif i == len(open_) - 1:
+                    why = END
+                price = close[i]
+            if why == 0:
+                active[kept] = j
+                kept += 1
+            else:
+                exit_bar[j], exit_price[j], reason[j] = i, price, why
+                position -= contracts[j]
+        count = kept
+        while s < len(decision) and decision[s] == i:
+            if wanted[s] == 0:
+                reason[s] = NONE
+            elif i == len(open_) - 1 or ends_block[i] or (overnight and ends_session[i]):
+                reason[s] = NO_ENTRY
+            else:
+                side = 1 if wanted[s] > 0 else -1
+                room = most - side * position if net else (most if count == 0 else 0)
+                taken = min(abs(wanted[s]), room)
+                if taken <= 0:
+                    reason[s] = SKIPPED
+                else:
+                    contracts[s] = side * taken
+                    position += contracts[s]
+                    active[count] = s
+                    count += 1
+            s += 1

@@ -1,0 +1,156 @@
+"""What `evaluate` says and keeps: the verdict, what was tried, and the trading rules that its flags choose."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tests.workflow.conftest import Desk, Made, value
+from tests.workflow.test_flags import covers
+
+from foldsmith.evaluation.trading_rule import DEFAULT_RULE, TradingRule
+from foldsmith.runs.manifest import read
+from foldsmith.runs.store import Run
+from foldsmith.stages import trading
+from foldsmith.stages.trading import trade
+
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
+def evaluated(
+    desk: Desk, run_id: str, *flags: object, split: str = "validation"
+) -> tuple[Path, dict[str, Any]]:
+    """Folder and metrics of a new evaluation."""
+    shown = desk.call("evaluate", "--run-id", run_id, "--split", split, *flags).stdout
+    folder = desk.path / value(shown, "Evaluation saved to")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert value(shown, "Verdict") == metrics["verdict"]["verdict"]
+    return folder, metrics
+
+
+def counted(desk: Desk) -> int:
+    """K by a query of its own: every trial and every model looked at, on all datasets of the one raw file."""
+    raw = next(parent.content for parent in read(next((desk.path / "data" / "datasets").iterdir())).parents)
+    with sqlite3.connect(desk.path / "experiments" / "ledger.sqlite") as connection:
+        trials = connection.execute(
+            "SELECT COUNT(DISTINCT run_id || body) FROM entries WHERE kind = 'trial' AND fingerprint <> ?",
+            (raw,),
+        ).fetchone()[0]
+        looked = connection.execute(
+            "SELECT COUNT(DISTINCT json_extract(body, '$.content') || COALESCE(json_extract(body, '$.rule'), '')) "
+            "FROM entries WHERE kind = 'look'"
+        ).fetchone()[0]
+    return int(trials + looked)
+
+
+@covers("evaluate", "--snooping")
+def test_the_verdict_rests_on_the_ledger_whatever_is_deleted(tiny: Desk, tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "desk")
+    shutil.copytree(tiny.path, desk.path)
+    stacked = desk.train("--model", "stacking", "--horizon", 5, "--stacking-data", "base")
+    first, metrics = evaluated(desk, stacked.id, "--snooping")
+    found = metrics["significance"]
+    assert (
+        found["tried"]["trials"] == found["sharpe"]["trials"] == metrics["verdict"]["trials"] == counted(desk)
+    )
+    assert found["series"]["names"] == ["logistic", "lightgbm", "stacking (ensemble)"]
+    assert set(found["diebold_mariano"]) == {"logistic", "lightgbm"}
+    # Asked for, and too short a market for it (or no `arch`): that is said, and nothing passes in silence.
+    assert (
+        "days are too few to test" in found["snooping"]["skipped"] or "arch" in found["snooping"]["skipped"]
+    )
+    assert found["sharpe"]["deflated_sharpe_ratio"] <= metrics["backtest"]["psr"]
+    again = (
+        f"again       python scripts/evaluate_model.py --run-id {stacked.id} --split validation --snooping"
+    )
+    assert again in desk.call("runs", "explain", first.name).stdout
+    # A pruned trial, a model whose fit fails, a removed run, and the look at it.
+    desk.cv("--models", "lightgbm", "--tune", "--n-trials", 2, "--output-name", "gone")
+    alone = desk.train("--model", "logistic", "--horizon", 5)
+    evaluated(desk, alone.id)
+    shutil.rmtree(desk.path / "data" / "stacking" / "gone")
+    shutil.rmtree(desk.path / "experiments" / "runs" / alone.id)
+    second, later = evaluated(desk, stacked.id)
+    assert later["significance"]["tried"]["trials"] == counted(desk) > found["tried"]["trials"]
+    # The model is still the first that was looked at; what came after cost it nothing, and its looks are shown.
+    assert later["verdict"]["place"] == 1
+    assert "these raw bars</dt><dd>3</dd>" in (second / "report.html").read_text()
+    other = desk.train("--model", "lightgbm", "--horizon", 5)
+    assert evaluated(desk, other.id)[1]["verdict"]["place"] == 3
+    # One that kept no out-of-fold profits says so.
+    report = (desk.path / "experiments" / "runs" / other.id / "evaluations").glob("*/report.html")
+    assert "0 series of out-of-fold profits" in next(report).read_text()
+    # Without the CV run it was made from, that is told, and the rest is as before.
+    (desk.path / "data" / "stacking" / "base").rename(tmp_path / "away")
+    _, without = evaluated(desk, stacked.id)
+    assert without["significance"]["series"]["missing"] == ["CV run 1 that it was made from is not found"]
+    assert without["verdict"]["tests"] == later["verdict"]["tests"]
+
+
+@covers("evaluate", "--sizing", "--contracts", "--overlap", "--slippage", "--flat-overnight")
+def test_trading_rules(made: Made) -> None:
+    desk, usual = made.desk, made.desk.path / made.evaluation
+    plain = json.loads((usual / "metrics.json").read_text())["backtest"]
+
+    def trades(*flags: object) -> tuple[pl.DataFrame, dict[str, Any]]:
+        folder, metrics = evaluated(desk, made.stacked, *flags, split="test")
+        assert metrics["direction_auc"] == json.loads((usual / "metrics.json").read_text())["direction_auc"]
+        return pl.read_parquet(folder / "trades.parquet"), metrics["backtest"]
+
+    before = pl.read_parquet(usual / "trades.parquet")
+    twice, summary = trades("--contracts", 2)
+    # The walk over the bars leaves where the labels do, by default.
+    shared = ["datetime", "label_end", "side", "entry", "exit", "bars", "session"]
+    assert twice.select(shared).equals(before.select(shared))
+    assert summary["gross"] == pytest.approx(2 * plain["gross"])
+    assert summary["net"] == pytest.approx(2 * plain["net"])
+    dear, _ = trades("--slippage", "0.5,1,2.5")
+    assert dear.select(shared).equals(before.select(shared))
+    assert dear["cost"].round(4).unique().sort().to_list() == [2.49, 3.74, 7.49]
+    assert trades("--slippage", 0)[0]["cost"].to_list() == pytest.approx([1.24] * before.height)
+    sized, summary = trades("--sizing", "probability", "--contracts", 10)
+    assert sized["contracts"].n_unique() > 3
+    assert summary["too_small"] >= 0
+    own, summary = trades("--overlap", "net", "--contracts", 3, "--sizing", "meta")
+    assert summary["rule"] == {"contracts": 3, "overlap": "net", "sizing": "meta"}
+    assert (own["datetime"].shift(-1) < own["label_end"]).any()
+    day, _ = trades("--flat-overnight")
+    sessions = pl.read_parquet(desk.path / "data" / "datasets" / made.dataset / "bars.parquet")
+    begun = day.join(sessions.select(datetime="close_time", begun="session"), on="datetime")
+    assert (begun["begun"] == begun["session"]).all()
+    for wrong in ("1,2", "dear", "nan", "-1"):
+        assert "slippage" in desk.denied(
+            "evaluate", "--run-id", made.stacked, "--split", "test", f"--slippage={wrong}"
+        )
+    # An evaluation by a rule is made again by it.
+    last = max((desk.path / "experiments" / "runs" / made.stacked / "evaluations").iterdir())
+    assert "--flat-overnight" in desk.call("runs", "explain", last.name).stdout
+    assert read(last).parameters == {"split": "test", "flat_overnight": True}
+
+
+def test_the_walk_over_bars_is_the_default_rule(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every row of every segment as a signal: the walk and the labels' own exits agree to the cent."""
+    import numpy as np
+
+    from foldsmith.config import ValidationSettings
+    from foldsmith.stages.horizon import load_horizons
+
+    path = made.desk.path / "data" / "datasets" / made.dataset
+    dataset = Run(path, read(path))
+    for horizon, table in load_horizons(dataset, (5, 10), ValidationSettings()).items():
+        for rows in table.segments.named().values():
+            P = np.random.default_rng(horizon).dirichlet([1, 1, 1], len(rows))
+            usual = trade(dataset, table, rows, P)
+            with monkeypatch.context() as patch:
+                patch.setattr(trading, "DEFAULT_RULE", TradingRule(contracts=9))
+                walked = trade(dataset, table, rows, P, DEFAULT_RULE)
+            assert walked.trades.select(usual.trades.columns).equals(usual.trades)
+            assert walked.daily.equals(usual.daily)
+            assert {name: walked.summary[name] for name in usual.summary if name != "yardsticks"} == {
+                name: value for name, value in usual.summary.items() if name != "yardsticks"
+            }
