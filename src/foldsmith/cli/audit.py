@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foldsmith.cli.audit_null import null
 from foldsmith.cli.command import Command, chosen_dataset, open_workspace, refuse, say, workspace_option
 from foldsmith.errors import LeakError, SettingError
 
@@ -156,3 +157,6 @@ def row(time: str, dataset: str | None, symbol: str | None, horizon: int | None,
     explained = explain(found, horizon if horizon is not None else min(load_recipe(found).horizons))
     for line in told(explained, bar_at(explained, at)):
         say(line)
+
+
+audit.add_command(null)
