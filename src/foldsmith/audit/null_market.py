@@ -141,6 +141,8 @@ def at_most(name: str, p_values: Sequence[float], level: float = TEST_LEVEL) -> 
     from scipy.stats import binom
 
     n, found = len(p_values), int(np.sum(np.asarray(p_values) <= level))
+    if n == 0:
+        return Statement(f"{name}, false positives at most {level:.0%}", 0.0, "no market was tested")
     return Statement(
         f"{name}, false positives at most {level:.0%}",
         float(binom.sf(found - 1, n, level)),

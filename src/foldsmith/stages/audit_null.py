@@ -27,17 +27,8 @@ from foldsmith.runs.source import source_hash
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.interrupt import ends_promptly
 from foldsmith.stages.market_bars import clean_bars
-from foldsmith.stages.null_markets import (
-    EDGE,
-    HINT,
-    MIRRORED,
-    SHIFTED,
-    SIMULATED,
-    UNPURGED,
-    Market,
-    Record,
-    run_market,
-)
+from foldsmith.stages.null_bars import EDGE, HINT, MIRRORED, SHIFTED, SIMULATED, UNPURGED, Market
+from foldsmith.stages.null_markets import Record, run_market
 from foldsmith.stages.null_statements import null_proofs, power_proofs, seen_proofs
 
 Say = Callable[[str], None]
@@ -115,7 +106,7 @@ def _markets(settings: NullSettings, folder: Path, say: Say) -> tuple[list[Marke
         made += [Market(EDGE, number, seed, edge) for number in range(settings.planted)]
     for leak in (HINT, UNPURGED):
         made += [Market(leak, number, seed) for number in range(settings.leaking)]
-    symbols = []
+    symbols: list[str] = []
     for path in settings.raw:
         symbol, bars = _symbol(path), folder / f"{len(symbols)}.parquet"
         _clean(path, symbol, bars, say)

@@ -59,23 +59,29 @@ def null_statements(kind: str, records: Sequence[Record]) -> tuple[list[Statemen
         found = [record["places"][place] for record in records]
         for what in WHATS:
             name = f"{kind}, {place}, {what}"
-            tested = [each for each in found if each[what] is not None]
-            if len(tested) < LEAST_TESTED * len(found):
-                said = f"{len(found) - len(tested)} of {len(found)} markets have too few rows to test"
+            p = [each[what]["p"] for each in found if each[what] is not None]
+            if "mean_z" in found[0]:
+                made += _folds_statements(name, found, what)
+            if len(p) < LEAST_TESTED * len(found):
+                said = f"{len(found) - len(p)} of {len(found)} markets have too few rows to test"
                 lacking.append(Proof(NULL, name, NOT_RUN, said))
                 continue
-            p = [each[what]["p"] for each in tested]
             made += [uniform(name, p), false_positives(name, p)]
-            if "mean_z" in found[0]:
-                z = [each["mean_z"][what] for each in tested]
-                made.append(at_most(f"{name} of all folds", [p_of_folds(each, what) for each in tested]))
-            else:
-                z = [each[what]["z"] for each in tested]
-            made.append(centred(name, z))
+            if "mean_z" not in found[0]:
+                made.append(centred(name, [each[what]["z"] for each in found if each[what] is not None]))
         if "mean_z" not in found[0]:
             together = [sum(each["sharpe"]) for each in found if each["sharpe"] is not None]
             made.append(centred(f"{kind}, {place}, Sharpe after costs plus costs", together))
     return made, lacking
+
+
+def _folds_statements(name: str, found: Sequence[Mapping[str, Any]], what: str) -> list[Statement]:
+    """Of all folds of each market together."""
+    known = [each for each in found if each["mean_z"][what] is not None]
+    return [
+        at_most(f"{name}, all folds", [p_of_folds(each, what) for each in known]),
+        centred(f"{name}, all folds", [each["mean_z"][what] for each in known]),
+    ]
 
 
 def coin_statements(kind: str, records: Sequence[Record]) -> list[Statement]:
