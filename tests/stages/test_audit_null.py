@@ -161,3 +161,13 @@ def test_shifted_labels_keep_their_lengths_and_their_segments(tmp_path: Path) ->
             s for s in range(len(before)) if before[-s:] + before[:-s] == after or s == len(before) - 1
         )
         assert len(before) // 4 <= shift <= len(before) - len(before) // 4
+
+
+@pytest.mark.proof
+def test_small_markets_hold_and_leaks_in_them_are_seen() -> None:
+    """The real thing, as small as it can be: no edge where none is, the edge and both leaks where they are."""
+    said: list[str] = []
+    proofs = audit_null(NullSettings(20, (0.25,)), executor=Executor(workers=2), kept=None, say=said.append)
+    assert [(proof.name, proof.said) for proof in proofs if not proof.held] == []
+    assert said[-1].startswith("[80/80]")
+    assert {proof.name for proof in proofs} >= {HINT, UNPURGED}

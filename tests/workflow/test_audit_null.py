@@ -34,7 +34,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Market]:
 def test_the_flags_of_audit_null(tiny: Desk, ran: list[Market], tmp_path: Path) -> None:
     words = [*NULL, "--markets", 40, "--edges", "0.04,0.2", "--workers", 1, "--keep", tmp_path / "kept.jsonl"]
     told = tiny.call(*words, "--json", tmp_path / "a.json", "--html", tmp_path / "a.html").stdout
-    assert len(ran) == 40 + 2 * 12 + 2 * 12
+    assert len(ran) == 40 + 2 * 20 + 2 * 20
     assert {market.edge for market in ran} == {0.0, 0.04, 0.2}
     found = json.loads((tmp_path / "a.json").read_text())
     assert found["held"]
@@ -47,7 +47,7 @@ def test_the_flags_of_audit_null(tiny: Desk, ran: list[Market], tmp_path: Path) 
     assert "Power" in (tmp_path / "a.html").read_text()
     # Kept results are not made again, and those of another seed are not taken for these.
     ran.clear()
-    assert "88 of 88 markets are kept" in tiny.call(*words).stdout
+    assert "120 of 120 markets are kept" in tiny.call(*words).stdout
     assert ran == []
     assert "another program, seed" in tiny.call(*words, "--seed", 3, status=2).stderr
     raw = tmp_path / "MES_1m.parquet"
@@ -75,6 +75,7 @@ def test_what_cannot_be_used_is_refused(tiny: Desk, tmp_path: Path) -> None:
     assert "no numbers" in tiny.denied(*NULL, "--edges", "much")
     assert "--edges holds -1" in tiny.denied(*NULL, "--edges=-1")
     assert "each once" in tiny.denied(*NULL, "--edges", "0.1,0.1")
+    assert "is not there" in tiny.denied(*NULL, "--keep", "nowhere/kept.jsonl")
     assert "is no page" in tiny.denied(*NULL, "--html", "page.txt")
     nameless = tmp_path / "bars.parquet"
     pl.DataFrame({"a": [1]}).write_parquet(nameless)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import foldsmith
 from foldsmith.audit.proof import Proof
-from foldsmith.errors import DataError, SettingError, StoppedError
+from foldsmith.errors import DataError, FoldsmithError, SettingError, StoppedError, UnfinishedError
 from foldsmith.intervals import as_instants
 from foldsmith.market.instruments import INSTRUMENTS, instrument
 from foldsmith.market.mirror import whole_days
@@ -24,7 +24,7 @@ from foldsmith.market.readers import read_bars
 from foldsmith.market.sessions import schedule
 from foldsmith.runs.files import disk_errors_told, hash_raw, open_regular
 from foldsmith.runs.source import source_hash
-from foldsmith.stages.executors import Executor
+from foldsmith.stages.executors import Executor, WorkersLost
 from foldsmith.stages.interrupt import ends_promptly
 from foldsmith.stages.market_bars import clean_bars
 from foldsmith.stages.null_bars import EDGE, HINT, MIRRORED, SHIFTED, SIMULATED, UNPURGED, Market
@@ -34,7 +34,7 @@ from foldsmith.stages.null_statements import null_proofs, power_proofs, seen_pro
 Say = Callable[[str], None]
 DEFAULT_EDGES = (0.04, 0.08, 0.16)
 LEAST_MARKETS, MOST_MARKETS = 20, 10_000
-LEAST_PLANTED = 12
+LEAST_PLANTED = 20
 """Markets with an edge, or with a leak, that a proof needs: fewer could not exceed its bound."""
 MOST_BYTES = 1 << 28
 TOLD_EVERY = 10
@@ -92,6 +92,10 @@ def _symbol(path: Path) -> str:
 
 def audit_null(settings: NullSettings, *, executor: Executor, kept: Path | None, say: Say) -> list[Proof]:
     """Run all markets that `kept` does not hold yet, and every proof of what they gave."""
+    if kept is not None and not kept.absolute().parent.is_dir():
+        raise SettingError(
+            f"--keep {kept} is in a folder that is not there; make {kept.parent}, or name another."
+        )
     with tempfile.TemporaryDirectory(prefix="foldsmith-null-") as folder:
         markets, real = _markets(settings, Path(folder), say)
         records = _run(markets, _fingerprint(settings), executor, kept, Path(folder), say)
@@ -165,11 +169,18 @@ def _run(
                     say(f"[{len(found)}/{len(markets)}] {name}")
     except KeyboardInterrupt:
         raise StoppedError(stopped) from None
+    except WorkersLost as error:
+        raise UnfinishedError(
+            "a worker process was killed, most likely by the system for want of memory; use fewer --workers"
+        ) from error
     return {_name(market): found[_name(market)] for market in markets}
 
 
 def _named(market: Market) -> tuple[str, Record]:
-    return _name(market), run_market(market)
+    try:
+        return _name(market), run_market(market)
+    except FoldsmithError as error:
+        raise DataError(f"market {_name(market)} could not be worked through: {error}") from error
 
 
 def _append(kept: Path, fingerprint: str, name: str, record: Record) -> None:
