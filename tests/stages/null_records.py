@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from foldsmith.stages.null_bars import EDGE, HINT, UNPURGED, Market
+from foldsmith.stages.null_bars import EDGE, HINT, SHUFFLED, Market
 
 PLACES = ("logistic oof", "voting oof", "stacking validation", "stacking test")
 FOLDS = 4
-SHIFTS = {HINT: 1.5, UNPURGED: 1.5, EDGE: 0.0}
+SHIFTS = {HINT: 1.5, SHUFFLED: 1.5, EDGE: 0.0}
 """Mean of z in a leaking pipeline."""
 
 

@@ -24,7 +24,7 @@ from foldsmith.stages import audit_null as stage
 from foldsmith.stages import null_markets
 from foldsmith.stages.audit_null import NullSettings, audit_null
 from foldsmith.stages.executors import Executor
-from foldsmith.stages.null_bars import EDGE, HINT, RATIOS, SIMULATED, UNPURGED, Market, shifted
+from foldsmith.stages.null_bars import EDGE, HINT, RATIOS, SHUFFLED, SIMULATED, Market, shifted
 from foldsmith.stages.null_markets import run_market
 from foldsmith.stages.simulated import write_market
 
@@ -79,7 +79,7 @@ def test_permuted_predictions_fail_the_proof_of_power(monkeypatch: pytest.Monkey
     assert failed(blind) == {("power", BLIND)}
 
 
-@pytest.mark.parametrize("leak", [HINT, UNPURGED])
+@pytest.mark.parametrize("leak", [HINT, SHUFFLED])
 def test_a_leak_that_goes_unseen_makes_the_proof_blind(monkeypatch: pytest.MonkeyPatch, leak: str) -> None:
     proofs = judged(monkeypatch, lambda market: drawn(market, 0.0 if market.kind == leak else None))
     assert [(p.name, p.outcome) for p in proofs if not p.held] == [(leak, BLIND)]
@@ -170,4 +170,4 @@ def test_small_markets_hold_and_leaks_in_them_are_seen() -> None:
     proofs = audit_null(NullSettings(20, (0.25,)), executor=Executor(workers=2), kept=None, say=said.append)
     assert [(proof.name, proof.said) for proof in proofs if not proof.held] == []
     assert said[-1].startswith("[80/80]")
-    assert {proof.name for proof in proofs} >= {HINT, UNPURGED}
+    assert {proof.name for proof in proofs} >= {HINT, SHUFFLED}

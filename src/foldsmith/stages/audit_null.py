@@ -27,7 +27,7 @@ from foldsmith.runs.source import source_hash
 from foldsmith.stages.executors import Executor, WorkersLost
 from foldsmith.stages.interrupt import ends_promptly
 from foldsmith.stages.market_bars import clean_bars
-from foldsmith.stages.null_bars import EDGE, HINT, MIRRORED, SHIFTED, SIMULATED, UNPURGED, Market
+from foldsmith.stages.null_bars import EDGE, HINT, MIRRORED, SHIFTED, SHUFFLED, SIMULATED, Market
 from foldsmith.stages.null_markets import Record, run_market
 from foldsmith.stages.null_statements import null_proofs, power_proofs, seen_proofs
 
@@ -108,7 +108,7 @@ def _markets(settings: NullSettings, folder: Path, say: Say) -> tuple[list[Marke
     made = [Market(SIMULATED, number, seed) for number in range(settings.markets)]
     for edge in settings.edges:
         made += [Market(EDGE, number, seed, edge) for number in range(settings.planted)]
-    for leak in (HINT, UNPURGED):
+    for leak in (HINT, SHUFFLED):
         made += [Market(leak, number, seed) for number in range(settings.leaking)]
     symbols: list[str] = []
     for path in settings.raw:
@@ -235,5 +235,5 @@ def _proofs(
     for symbol in real:
         nulls |= {f"{symbol}, {kind}": by[symbol, kind, 0.0] for kind in (MIRRORED, SHIFTED)}
     yield from null_proofs(nulls)
-    yield from seen_proofs({leak: by["", leak, 0.0] for leak in (HINT, UNPURGED)})
+    yield from seen_proofs({leak: by["", leak, 0.0] for leak in (HINT, SHUFFLED)})
     yield from power_proofs({edge: by["", EDGE, edge] for edge in sorted(settings.edges)})
