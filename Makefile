@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.installed-peers
 OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py
 
-.PHONY: demo test check proof audit crash-test bench install lock
+.PHONY: demo test check proof audit audit-null crash-test bench install lock
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +39,10 @@ proof: $(PEERS)  ## the long statistical and end-to-end proofs, and tests of wha
 audit: $(STAMP)  ## the proofs of "nothing leaks", and the command `audit` on a simulated market and against known leaks
 	$(BIN)/python -m pytest -m "proof or not proof" -n 2 --dist loadgroup tests/properties tests/audit
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/audit.sh
+
+audit-null: $(STAMP)  ## some 430 markets of known truth: no edge where none is, an edge where one is; resumes
+	mkdir -p demo
+	$(BIN)/foldsmith audit null --keep demo/audit_null.jsonl --json demo/audit_null.json --html demo/audit_null.html
 
 crash-test: $(STAMP)  ## kills, failing disks, crowds of writers, flipped bytes and spoilt files; needs Linux and a C compiler
 	$(BIN)/python -m pytest -m crash -n 2 --dist loadgroup tests/crash tests/market/readers
