@@ -84,6 +84,7 @@ def test_what_is_audited_is_named_or_the_newest(tiny: Desk, few_cuts: None) -> N
     assert {f"model {single.id}: training segment", f"model {model.id}: meta-level folds"} <= every
 
 
+@pytest.mark.proof
 def test_a_fresh_ensemble_and_evaluations_are_audited(tiny: Desk, few_cuts: None) -> None:
     fresh = tiny.train(
         "--model", "stacking", "--horizon", 5, "--base-models", "logistic,class_prior", "--meta-learner", "logistic",
@@ -112,6 +113,7 @@ def test_a_fresh_ensemble_and_evaluations_are_audited(tiny: Desk, few_cuts: None
     assert all(proof["planted"] for proof in found if proof["group"] == "evaluations")
 
 
+@pytest.mark.proof
 def test_what_is_made_again_by_other_code_is_not_what_is_stored(
     tiny: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_leak_planted_in_the_program_fails_by_name(
     assert "proofs failed" in done.stderr
 
 
+@pytest.mark.proof
 def test_a_feature_of_the_users_own_that_leaks_on_rare_days_is_named(tmp_path: Path) -> None:
     """One that phase 1 lets pass: it looks ahead in a block that is not among the three longest, which it probes."""
     desk = Desk(tmp_path)
