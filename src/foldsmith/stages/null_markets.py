@@ -47,6 +47,8 @@ Probabilities = npt.NDArray[Any]
 Record = dict[str, Any]
 
 HELD_OUT = ("validation", "test")
+NO_INTERVALS: Mapping[str, Any] = MappingProxyType({"direction_auc": None, "days": 0})
+"""What stands for the bootstrap of scores: p-values are the audit's own, and draws would take most of the time."""
 ENSEMBLES: Mapping[str, str | None] = MappingProxyType({"stacking": "logistic", "voting": None})
 
 
@@ -69,7 +71,8 @@ def _bare() -> Iterator[None]:
     with ExitStack() as stack:
         for owner, name, instead in (
             (page, "render", lambda *_, **__: ""),
-            (scores, "interval", lambda *_, **__: {}),
+            (scores, "interval", lambda *_, **__: dict(NO_INTERVALS)),
+            (evaluation, "backtest_interval", lambda *_, **__: {}),
             (evaluation, "label_counts", lambda *_: ones),
         ):
             stack.enter_context(swapped(owner, name, partial(_instead, instead)))
