@@ -13,9 +13,8 @@ import pytest
 from tests.workflow.conftest import Desk
 from tests.workflow.test_flags import covers
 
-from foldsmith.evaluation.backtest import most_probable_signal
-from foldsmith.stages import audit_chain, audit_evaluations, audit_fresh
-from foldsmith.stages import evaluate as evaluation
+from foldsmith.evaluation.metrics import most_probable_signal
+from foldsmith.stages import audit_chain, audit_evaluations, audit_fresh, trading
 from foldsmith.stages.audit_evaluations import look_problems
 from foldsmith.stages.audit_mutants import MUTANTS
 from foldsmith.stages.out_of_fold import run_folds
@@ -138,7 +137,7 @@ def test_what_is_made_again_by_other_code_is_not_what_is_stored(
     meta = proofs[f"model {made.id}: meta-level folds, intervals"]
     assert meta.outcome == "broken"
     assert "does not give the stored predictions" in meta.said
-    monkeypatch.setattr(evaluation, "most_probable_signal", lambda P: -most_probable_signal(P))
+    monkeypatch.setattr(trading, "most_probable_signal", lambda P: -most_probable_signal(P))
     evaluated = audit_evaluations.evaluations_of(workspace, model)
     found = list(audit_evaluations.evaluation_proofs(workspace, model, evaluated))
     assert [proof.outcome for proof in found] == ["held", "broken", "held"]
