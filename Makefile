@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.installed-peers
-OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py
+OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py tests/evaluation/test_snooping.py tests/evaluation/test_walk.py
 
 .PHONY: demo test check proof audit audit-null crash-test bench install lock
 
@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 $(PEERS): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,peers]" -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,stats,peers]" -c constraints.txt
 	touch $@
 
 install: $(STAMP)  ## make the environment in .venv
@@ -32,7 +32,7 @@ check: $(STAMP)  ## lint, format, strict types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-proof: $(PEERS)  ## the long statistical and end-to-end proofs, and tests of what is optional: Ray, torch
+proof: $(PEERS)  ## the long statistical and end-to-end proofs, and tests of what is optional: Ray, torch, arch, another engine
 	$(BIN)/python -m pytest -m proof -n 2 --dist loadgroup
 	$(BIN)/python -m pytest $(OPTIONAL)
 
@@ -52,4 +52,4 @@ bench: $(PEERS)  ## headline numbers, each against a named peer in the same run
 
 lock:  ## pin the newest versions again, for every supported Python and system; needs uv
 	uv pip compile --universal --upgrade --no-header --no-annotate --python-version 3.11 \
-		--extra dev --extra catboost --extra ray --extra neural --extra peers pyproject.toml -o constraints.txt
+		--extra dev --extra catboost --extra ray --extra neural --extra stats --extra peers pyproject.toml -o constraints.txt
