@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.installed-peers
-OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py
+OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py tests/audit/test_seal_windows.py \
+	tests/workflow/test_sequences.py
 
 .PHONY: demo test check proof audit crash-test bench install lock
 
