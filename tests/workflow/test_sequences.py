@@ -12,11 +12,17 @@ import polars as pl
 import pytest
 from tests.workflow.conftest import Desk
 
+from foldsmith.audit.proof import HELD
+from foldsmith.audit.seal import prove_case
+from foldsmith.config import ValidationSettings
 from foldsmith.errors import DataError
 from foldsmith.models.catalogue import BY_NAME, left_out, resolve
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.sequence import GRU
 from foldsmith.runs.manifest import Manifest, read
+from foldsmith.stages import audit_splits
+from foldsmith.stages.trained import parent_dataset
+from foldsmith.stages.window import checked_window
 
 pytestmark = pytest.mark.xdist_group("sequences")
 torch_only = pytest.mark.skipif(
@@ -103,7 +109,7 @@ def test_workers_and_a_stop_leave_no_trace(desk: Desk, cv: Manifest, monkeypatch
 
     words = ["cv", "--horizons", 5, "--n-splits", 2, "--workers", 1, *BOTH, "--output-name", "stopped"]
     monkeypatch.setattr(GRU, "_train", stopping)
-    assert desk.call(*words, status=5).stderr.count("stopped here") == 1
+    assert desk.call(*words, status=2).stderr.count("stopped here") == 1
     monkeypatch.setattr(GRU, "_train", true)
     said = desk.call("cv", "--resume", "stopped", "--workers", 1).stdout
     assert "gru h5 fold 0" not in said
@@ -134,7 +140,15 @@ def test_what_is_predicted_is_what_was_scored(desk: Desk, cv: Manifest, tmp_path
     files = {path.name for path in (desk.workspace.runs / alone.id / "model").iterdir()}
     assert files == {"model.json", "recipe.json", "classifier.json", "network.safetensors"}
     assert desk.call("runs", "reproduce", alone.id).stdout.splitlines()[-1].endswith("the same content")
-    assert "held" in desk.call("audit", alone.id, "--quick").stdout
+    place = desk.workspace
+    dataset = parent_dataset(place, place.open_run(place.stacking, cv.id))
+    (folds,) = audit_splits.of_cv(place, dataset, place.open_run(place.stacking, cv.id))
+    proofs = list(audit_splits.seal_proofs(folds, quick=True))
+    proofs.append(
+        prove_case(audit_splits.whole_case(place, dataset, place.open_run(place.runs, alone.id), True))
+    )
+    assert [proof.outcome for proof in proofs] == [HELD] * 3, [proof.said for proof in proofs]
+    assert [proof.counts["compared with stored predictions"] for proof in proofs] == [1, 1, 0]
 
 
 @torch_only
@@ -163,23 +177,12 @@ def test_what_does_not_go_with_windows_is_refused(desk: Desk, cv: Manifest) -> N
     assert "predictions of gru, which reads windows of bars, cannot be joined" in told
 
 
-@torch_only
-def test_features_fitted_in_a_fold_are_refused_unless_left_out(desk: Desk) -> None:
-    regimes = desk.dataset("--timeframe", "30m", "--features", "regimes").id
-    words = ["cv", "--horizons", 5, "--models", "gru", "--dataset", regimes]
-    told = desk.denied(*words)
-    assert "hmm_volatile is fitted inside each fold. Leave it out: --features gru=core" in told
-    assert "fits: 3 " in desk.call(*words, "--n-splits", 2, "--features", "gru=time", "--dry-run").stdout
-    desk.call("runs", "delete", regimes, "--yes")
-
-
 def test_who_takes_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """`all` leaves them out and says so; the family takes what is installed; a name is refused without torch."""
     assert not set(resolve(["all"])) & set(BY_NAME)
     assert "all leaves out lstm, gru" in left_out(["all"])
     assert left_out(["all", "gru"]) == left_out(["gru"]) == left_out(["lightgbm"]) == ""
-    said = desk.call("cv", "--models", "all", "--horizons", 5, "--n-splits", 2, "--dry-run").stdout
-    assert left_out(["all"]) in said
+    assert left_out(["all"]) in desk.call("cv", "--models", "all", "--horizons", 7, status=2).stdout
     monkeypatch.setattr("foldsmith.models.catalogue.find_spec", lambda name: None if name == "torch" else 1)
     assert resolve(["neural"]) == ("mlp",)
     assert left_out(["neural"]).startswith("neural leaves out lstm")
@@ -188,3 +191,15 @@ def test_who_takes_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     listed = desk.call("cv", "--list-models").stdout
     assert all(f"  {name:<23} neural " in listed for name in BY_NAME)
     assert listed.count("foldsmith[neural], not installed") == len(BY_NAME)
+
+
+@torch_only
+def test_features_fitted_in_a_fold_are_refused_unless_left_out(desk: Desk) -> None:
+    regimes = desk.dataset("--timeframe", "30m", "--features", "regimes").id
+    words = ["cv", "--horizons", 5, "--models", "gru", "--dataset", regimes]
+    told = desk.denied(*words)
+    assert "hmm_volatile is fitted inside each fold. Leave it out: --features gru=core" in told
+    settings = ValidationSettings()
+    dataset = desk.workspace.open_run(desk.workspace.datasets, regimes)
+    assert checked_window(dataset, ["gru", "lightgbm"], settings, {"gru": ("return_1",)}) == LENGTH
+    assert checked_window(dataset, ["lightgbm"], settings, {}) == 0

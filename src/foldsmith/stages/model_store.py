@@ -85,7 +85,8 @@ class Predictor:
     @property
     def window(self) -> int:
         """Bars of the longest window that a base model reads; 0 where all read single bars."""
-        return max(model.classifier.window for members in self.bases.values() for model in members)
+        every = (model for members in self.bases.values() for model in members)
+        return max((model.classifier.window for model in every), default=0)
 
     def needed(self, names: Sequence[str]) -> tuple[str, ...]:
         """Those of the recipe's features that a base model sees."""
