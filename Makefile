@@ -5,7 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.installed-peers
-OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py tests/evaluation/test_snooping.py tests/evaluation/test_walk.py
+OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py tests/audit/test_seal_windows.py \
+	tests/workflow/test_sequences.py tests/evaluation/test_snooping.py tests/evaluation/test_walk.py
 
 .PHONY: demo test check proof audit audit-null crash-test bench install lock
 
