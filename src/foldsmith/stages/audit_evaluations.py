@@ -24,6 +24,8 @@ from foldsmith.runs.tried import Tried
 from foldsmith.stages.evaluate import _settings, evaluate
 from foldsmith.stages.horizon import load_horizons
 from foldsmith.stages.join import events
+from foldsmith.stages.model_store import read_model
+from foldsmith.stages.models_file import revived
 from foldsmith.stages.publish import Provenance
 from foldsmith.stages.remake import Remade
 from foldsmith.stages.tables import read_table
@@ -61,7 +63,8 @@ def _prove_rows(workspace: Workspace, model: Run, run: Run) -> Proof:
     """Scored rows are rows of the dataset's labels in their segment, and no training row meets them."""
     dataset = parent_dataset(workspace, model)
     horizon, split = int(model.manifest.extra["horizon"]), str(run.manifest.parameters["split"])
-    table = load_horizons(dataset, (horizon,), _settings(model))[horizon]
+    window = revived(workspace, read_model(model, "model")).window
+    table = load_horizons(dataset, (horizon,), _settings(model), window=window)[horizon]
     stored = events(_predictions(run))
     training, held = (table.data.take(table.segments.named()[name]) for name in ("training", split))
     known = set(zip(held.t0.tolist(), held.t1.tolist(), held.y.tolist(), strict=True))
