@@ -21,6 +21,7 @@ from foldsmith.evaluation.trading_rule import DEFAULT_RULE, TradingRule
 from foldsmith.runs.ledger import LookCount
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
 from foldsmith.runs.tried import Tried, tried
+from foldsmith.stages.attribution import attributed, sensitivity
 from foldsmith.stages.evaluation_report import Found, report
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.joined_model import scored_rows
@@ -109,6 +110,8 @@ def evaluate(
         traded.summary["interval"] = _interval(traded, settings.seed)
         metrics["backtest"] = traded.summary
         metrics["recovery"] = _recovery(table, metrics)
+        metrics["attribution"] = attributed(dataset, table, rows, P, metrics["base_rate"], traded)
+        metrics["sensitivity"] = sensitivity(dataset, table, rows, P, traded)
         profits = out_of_fold_profits(workspace, model, dataset, table)
         metrics["significance"] = significance(
             traded, counted, profits, seed=settings.seed, snooping=snooping
