@@ -123,8 +123,8 @@ def trend(close: Floats, sigma: Floats, block: Any, bars: int) -> Floats:
 
         trend_t = ln(close_t / close_{t-b}) / (sigma_t sqrt(b))
 
-    close : (n,); sigma : (n,) volatility of a bar; block : (n,), another where a bar does not go on from the one before;
-    NaN where the b bars before are not all of its block, or prices stood still. A value depends on those bars alone.
+    close : (n,); sigma : (n,) volatility of a bar; block : (n,), another where a bar does not go on from the last; NaN
+    where the b bars before are not all of its block, or prices stood still. A value depends on those bars alone.
     """
     n = len(close)
     found = np.full(n, np.nan)

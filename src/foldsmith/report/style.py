@@ -58,7 +58,20 @@ td small { color: var(--muted); }
   0; }
 .pairs dd { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 .hash { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 12.5px; }
-@media print { :root { --paper: #fff; --panel: #fff; --ink: #000; --muted: #555; --line: #ddd; --accent:
+.chart { display: none; margin: 10px 0 6px; } .live .chart { display: block; } .live .still { display: none; }
+.u-legend { width: auto; font-size: 13px; text-align: left; margin: 2px 0 0 44px; }
+.u-legend th, .u-legend td { border: 0; padding: 1px 4px 1px 0; color: var(--ink); text-align: left; }
+.u-legend .u-series { margin-right: 14px; } .u-legend th { cursor: pointer; color: var(--muted); }
+.u-legend .u-marker { border-radius: 2px; }
+.u-select { background: color-mix(in srgb, var(--accent) 14%, transparent); }
+.u-hz .u-cursor-x, .u-vt .u-cursor-y { border-right-color: var(--muted); }
+.u-hz .u-cursor-y, .u-vt .u-cursor-x { border-bottom-color: var(--muted); }
+@media (max-width: 600px) { main { padding: 24px 16px 48px; } h1 { font-size: 23px; }
+  .two { grid-template-columns: 1fr; }
+  .pairs { grid-template-columns: minmax(0, 1fr); gap: 0; } .pairs dd { margin-bottom: 6px; }
+  .u-legend { margin-left: 0; } }
+@media print { .live .chart { display: none; } .live .still { display: block; }
+  :root { --paper: #fff; --panel: #fff; --ink: #000; --muted: #555; --line: #ddd; --accent:
   #2459c9;
   --short: #c2571b; --neutral: #7d8490; --long: #14806f; --good: #14806f; --bad: #b3401c; --wash: #f6f6f6; }
   body { font-size: 12px; } main { padding: 0; max-width: none; } h2, h3 { break-after: avoid; }
