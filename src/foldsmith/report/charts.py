@@ -20,7 +20,7 @@ from foldsmith.report.markup import Markup, html
 DAY = 86_400
 LIBRARY = "vendor/uPlot.iife.min.js"
 STYLE = "vendor/uPlot.min.css"
-COLOURS = ("accent", "neutral", "long", "short")
+COLOURS = ("neutral", "accent", "long", "short")
 
 
 def chart(name: str, still: str = "") -> Markup:

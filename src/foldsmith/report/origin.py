@@ -27,7 +27,7 @@ def attribution_section(found: Found | None, currency: str) -> Markup:
         + f": such a mark needs Holm's p over all cells to be at most {found['level']:g}. A cell chosen here and "
         "traded is another thing tried, and has to be shown on other rows."
     )
-    parts = [note(said)]
+    parts: list[str] = [note(said)]
     for name, way in found["ways"].items():
         shown = [cell for cell in way["cells"] if cell["trades"] or cell["rows"]]
         rows = [_cell(cell) for cell in shown]

@@ -39,6 +39,7 @@ caption { text-align: left; color: var(--muted); font-size: 13.5px; padding-bott
 th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); text-align: right; white-space:
   nowrap; }
 th { color: var(--muted); font-weight: 500; font-size: 13px; vertical-align: bottom; }
+thead th { white-space: normal; }
 th:first-child, td:first-child { text-align: left; }
 td small { color: var(--muted); }
 .strip { width: 150px; height: 18px; vertical-align: middle; }
@@ -75,5 +76,6 @@ td small { color: var(--muted); }
   #2459c9;
   --short: #c2571b; --neutral: #7d8490; --long: #14806f; --good: #14806f; --bad: #b3401c; --wash: #f6f6f6; }
   body { font-size: 12px; } main { padding: 0; max-width: none; } h2, h3 { break-after: avoid; }
-  table, .figure, .card, .verdict { break-inside: avoid; } .scroll { overflow: visible; } }
+  .figure, .card, .verdict, tr { break-inside: avoid; } .scroll { overflow: visible; }
+  table, th, caption { font-size: 10px; } th, td { padding: 3px 7px 3px 0; } }
 """
