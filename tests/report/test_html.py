@@ -101,6 +101,13 @@ def point(threshold, trades):
     return made | {"gross_per_trade": 1.0 if trades else None}
 
 
+def moved(name, psi):
+    return {
+        "name": name, "psi": psi, "verdict": "moved" if psi else "stable", "ks": 0.25, "p_value": None,
+        "mean_train": 1.5, "mean_other": 2.5, "sd_train": 0.5,
+    }  # fmt: skip
+
+
 def words(page):
     return re.sub(r"\s+", " ", " ".join(Checker(page).text))
 
@@ -160,6 +167,7 @@ def full(parts, word="word"):
             "method": "mda", "rows": 1000, "of": 5000, "seed": 7, "days": 30, "block": 1, "rank_correlation": 0.5,
             "features": [{"name": word, "importance": 0.125, "se": 0.01, "direction": None}],
         },
+        drift={"rows": [5000, 400], "features": [moved(word, 0.5)], "predictions": [moved("prob_long", 0.0)]},
         separation={
             "certificates": {"segments": {word: CERTIFICATE}, "meta_folds": [CERTIFICATE]},
             "audit": f"Not audited: {word}.",
@@ -197,6 +205,8 @@ def test_everything_is_shown(with_edge):
         "0.25 times what is charged here", "at 2 times the costs −12,345", "These are 2 tries on the same rows",
         "on 1,000 of 5,000 validation rows (drawn with seed 7; 30 days)", "word +0.12500 0.01000 –",
         "segments: word 7,654 321 0 0 19 20", "meta folds 1 7,654", "Not audited: word.",
+        "of 1 features 0 are stable (PSI below 0.1), 0 moving, 1 moved", "word 0.500 moved 0.250 – 1.5000 2.5000",
+        "prob long 0.000 stable",
     ):  # fmt: skip
         assert sentence in text, sentence
     assert page.count('class="figure"') == 3

@@ -156,7 +156,12 @@ def test_where_a_result_comes_from(tiny: Desk, made: Made) -> None:
     costs = metrics["sensitivity"]["costs"]["points"]
     assert costs[1]["net"] == pytest.approx(metrics["backtest"]["net"])
     assert metrics["importance"]["of"] > metrics["importance"]["rows"] == 1000
-    for text in ("Where the result comes from", "Features the model leans on", "How rows were kept apart",
+    drift = metrics["drift"]
+    assert [one["name"] for one in drift["predictions"]] == ["prob_short", "prob_neutral", "prob_long"]
+    seen = json.loads((made.desk.path / "data" / "datasets" / made.dataset / "recipe.json").read_text())
+    assert [one["name"] for one in drift["features"]] == seen["features"]
+    for text in ("How far these rows have moved",
+                 "Where the result comes from", "Features the model leans on", "How rows were kept apart",
                  f"foldsmith audit --run {made.stacked}", 'data-chart="by-hour"', 'id="chart-data"'):  # fmt: skip
         assert text in page
     booster = tiny.train("--model", "lightgbm", "--horizon", 5)
@@ -168,6 +173,7 @@ def test_where_a_result_comes_from(tiny: Desk, made: Made) -> None:
     assert "Features the model leans on" not in (none / "report.html").read_text()
     # It is no other model and no other rule: the same numbers, and no further look is paid for.
     assert bare["verdict"] == told["verdict"]
+    assert bare["drift"]["predictions"] is None  # validation rows are what others are compared with
     linear = tiny.train("--model", "logistic", "--horizon", 5)
     assert "booster" in evaluated(tiny, linear.id, "--importance", "shap")[1]["importance"]["skipped"]
 

@@ -9,6 +9,7 @@ from foldsmith.evaluation.backtest import Backtest
 from foldsmith.report import origin, sections
 from foldsmith.report.charts import chart_data, embedded
 from foldsmith.report.markup import Markup, html, page, pairs
+from foldsmith.report.movement import drift_section
 from foldsmith.report.significance import tried_section
 from foldsmith.report.verdict import cards, judgement, verdict
 
@@ -35,6 +36,7 @@ def render(
     attribution: Mapping[str, Any] | None = None,
     sensitivity: Mapping[str, Any] | None = None,
     importance: Mapping[str, Any] | None = None,
+    drift: Mapping[str, Any] | None = None,
     separation: Mapping[str, Any] | None = None,
 ) -> str:
     """The report of one model on one split, as the text of a self-contained HTML file.
@@ -47,7 +49,7 @@ def render(
     rows; statements : sentences a reader must know, such as that on the meta-learner's cross-validation;
     findings : what cleaning and marking found, as in a dataset's findings.json; labels, provenance : names and
     values, nested as they like; judged, significance : what `verdict.Verdict.as_dict` and the stage `significance`
-    return; attribution, sensitivity, importance : what the stages of these names return; separation : what
+    return; attribution, sensitivity, importance, drift : what the stages of these names return; separation : what
     `origin.separation_section` takes. Whatever is None has no section.
     All text is escaped; equal arguments give equal bytes. Raises nothing of its own.
     """
@@ -70,6 +72,7 @@ def render(
             origin.sensitivity_section(sensitivity, currency),
             origin.attribution_section(attribution, currency),
             origin.importance_section(importance),
+            drift_section(drift),
             sections.calibration_section(calibration),
             sections.confusion_section(metrics),
             origin.separation_section(separation),

@@ -22,6 +22,7 @@ from foldsmith.runs.ledger import LookCount
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
 from foldsmith.runs.tried import Tried, tried
 from foldsmith.stages.attribution import attributed, sensitivity
+from foldsmith.stages.evaluation_drift import drifted
 from foldsmith.stages.evaluation_report import Found, report
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.importance import DEFAULT, importance
@@ -116,6 +117,7 @@ def evaluate(
         metrics["attribution"] = attributed(dataset, table, rows, P, metrics["base_rate"], traded)
         joined = read_join(model) is not None
         metrics["importance"] = importance(predictor, table, importances, joined=joined, seed=settings.seed)
+        metrics["drift"] = drifted(model, predictor, table, split, held, P)
         metrics["sensitivity"] = sensitivity(dataset, table, rows, P, traded)
         profits = out_of_fold_profits(workspace, model, dataset, table)
         metrics["significance"] = significance(

@@ -78,6 +78,7 @@ def report(found: Found) -> str:
         attribution=metrics["attribution"],
         sensitivity=metrics["sensitivity"],
         importance=metrics["importance"],
+        drift=metrics["drift"],
         separation=_separation(metrics["trained"], found.model.id),
     )
 
