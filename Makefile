@@ -5,9 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.installed-peers
-OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py
+OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py tests/audit/test_seal_windows.py \
+	tests/workflow/test_sequences.py tests/evaluation/test_snooping.py tests/evaluation/test_walk.py
 
-.PHONY: demo test check proof audit crash-test bench install lock
+.PHONY: demo test check proof audit audit-null crash-test bench install lock
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,7 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 $(PEERS): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,peers]" -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,stats,peers]" -c constraints.txt
 	touch $@
 
 install: $(STAMP)  ## make the environment in .venv
@@ -32,13 +33,17 @@ check: $(STAMP)  ## lint, format, strict types, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-proof: $(PEERS)  ## the long statistical and end-to-end proofs, and tests of what is optional: Ray, torch
+proof: $(PEERS)  ## the long statistical and end-to-end proofs, and tests of what is optional: Ray, torch, arch, another engine
 	$(BIN)/python -m pytest -m proof -n 2 --dist loadgroup
 	$(BIN)/python -m pytest $(OPTIONAL)
 
 audit: $(STAMP)  ## the proofs of "nothing leaks", and the command `audit` on a simulated market and against known leaks
 	$(BIN)/python -m pytest -m "proof or not proof" -n 2 --dist loadgroup tests/properties tests/audit
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/audit.sh
+
+audit-null: $(STAMP)  ## some 430 markets of known truth: no edge where none is, an edge where one is; resumes
+	mkdir -p demo
+	$(BIN)/foldsmith audit null --keep demo/audit_null.jsonl --json demo/audit_null.json --html demo/audit_null.html
 
 crash-test: $(STAMP)  ## kills, failing disks, crowds of writers, flipped bytes and spoilt files; needs Linux and a C compiler
 	$(BIN)/python -m pytest -m crash -n 2 --dist loadgroup tests/crash tests/market/readers
@@ -48,4 +53,4 @@ bench: $(PEERS)  ## headline numbers, each against a named peer in the same run
 
 lock:  ## pin the newest versions again, for every supported Python and system; needs uv
 	uv pip compile --universal --upgrade --no-header --no-annotate --python-version 3.11 \
-		--extra dev --extra catboost --extra ray --extra neural --extra peers pyproject.toml -o constraints.txt
+		--extra dev --extra catboost --extra ray --extra neural --extra stats --extra peers pyproject.toml -o constraints.txt

@@ -27,7 +27,7 @@ def columns(
 
 @dataclass(frozen=True)
 class BarInputs:
-    """What features fitted inside a fold are made of: numbers of every bar, and which bar each row is.
+    """Numbers of every bar, and which bar each row is: what windows are cut from, and fitted features made of.
 
     values : float32 (n_bars, k), NaN in warm-up; names : of the k columns; block : int32 (n_bars,), another where a bar
     does not go on from the one before; bar : int64 (n,).
@@ -54,6 +54,7 @@ class Dataset:
     X : float32 (n, p), finite; y : int8 (n,) of -1, 0, 1; weight : float64 (n,), positive;
     t0, t1 : int64 (n,) microseconds UTC, decision time and label end; names : the p feature names.
     fitted : names of features that each fold fits and puts after those of X, from `inputs` (None where there are none).
+    history : the features of every bar, those of X among them, for models that read windows of bars; None for no such.
     """
 
     X: npt.NDArray[np.float32]
@@ -64,6 +65,7 @@ class Dataset:
     names: tuple[str, ...]
     fitted: tuple[str, ...] = ()
     inputs: BarInputs | None = None
+    history: BarInputs | None = None
 
     def __post_init__(self) -> None:
         n = len(self.X)
@@ -74,6 +76,8 @@ class Dataset:
             raise DataError(f"X has shape {self.X.shape} for {len(self.names)} feature names.")
         if self.fitted and (self.inputs is None or len(self.inputs.bar) != n):
             raise DataError(f"features fitted inside each fold ({self.fitted[0]}) need the bar of each row.")
+        if self.history is not None and len(self.history.bar) != n:
+            raise DataError(f"the history has {len(self.history.bar)} rows and X has {n}.")
 
     def __len__(self) -> int:
         return len(self.X)
@@ -88,10 +92,14 @@ class Dataset:
             t0=self.t0[rows],
             t1=self.t1[rows],
             inputs=None if self.inputs is None else self.inputs.take(rows),
+            history=None if self.history is None else self.history.take(rows),
         )
 
     def select(self, names: Sequence[str] | None) -> Dataset:
-        """The same rows with these features alone, in the order given, fitted ones last; all of them for None."""
+        """The same rows with these features alone, in the order given, fitted ones last; all of them for None.
+
+        The history is shared as it is: what a window holds is said by `names`.
+        """
         if names is None or tuple(names) == (*self.names, *self.fitted):
             return self
         fitted = tuple(name for name in names if name in self.fitted)

@@ -1,7 +1,11 @@
 import re
+import warnings
+from datetime import date, timedelta
 from xml.etree import ElementTree
 
 import matplotlib as mpl
+import numpy as np
+import polars as pl
 import pytest
 
 from foldsmith.report.figures import (
@@ -77,3 +81,14 @@ def test_strip_keeps_its_order(low, high, yardstick):
     dot = re.search(r'cx="([\d.]+)"', strip).group(1)
     assert 0 <= float(x1) <= float(dot) <= float(x2) <= 160
     assert ("yard" in strip) == (yardstick is not None)
+
+
+@pytest.mark.parametrize("days", range(2, 12))
+def test_dates_of_any_few_days_are_drawn_without_a_warning(days: int) -> None:
+    when = [date(2024, 3, 1) + timedelta(day) for day in range(days)]
+    daily = pl.DataFrame(
+        {"session": when, "equity_gross": np.arange(len(when)), "equity_net": np.arange(len(when))}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "<svg" in equity_figure(daily, "USD")

@@ -14,7 +14,8 @@ from foldsmith.ensembles.learner_catalogue import META_LEARNERS
 from foldsmith.errors import DataError
 from foldsmith.labels.weighting import Weighting
 from foldsmith.models.calibrators import Temperature
-from foldsmith.models.catalogue import MODELS, make
+from foldsmith.models.catalogue import ROW_MODELS as MODELS
+from foldsmith.models.catalogue import make
 from foldsmith.splits import PurgedKFold
 from foldsmith.validation import cross_validate
 from foldsmith.validation.cross_validate import (

@@ -7,7 +7,8 @@ import pytest
 from tests.validation.rows import apart, grid
 
 from foldsmith.errors import DataError, SettingError
-from foldsmith.models.catalogue import MODELS, make, search_space
+from foldsmith.models.catalogue import ROW_MODELS as MODELS
+from foldsmith.models.catalogue import make, search_space
 from foldsmith.models.parameters import searched, searched_defaults
 from foldsmith.splits import PurgedKFold, purged_tail
 from foldsmith.validation import tune as tune_module

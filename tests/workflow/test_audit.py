@@ -13,9 +13,8 @@ import pytest
 from tests.workflow.conftest import Desk
 from tests.workflow.test_flags import covers
 
-from foldsmith.evaluation.backtest import most_probable_signal
-from foldsmith.stages import audit_chain, audit_evaluations, audit_fresh
-from foldsmith.stages import evaluate as evaluation
+from foldsmith.evaluation.metrics import most_probable_signal
+from foldsmith.stages import audit_chain, audit_evaluations, audit_fresh, trading
 from foldsmith.stages.audit_evaluations import look_problems
 from foldsmith.stages.audit_mutants import MUTANTS
 from foldsmith.stages.out_of_fold import run_folds
@@ -84,13 +83,15 @@ def test_what_is_audited_is_named_or_the_newest(tiny: Desk, few_cuts: None) -> N
     assert {f"model {single.id}: training segment", f"model {model.id}: meta-level folds"} <= every
 
 
+@pytest.mark.proof
 def test_a_fresh_ensemble_and_evaluations_are_audited(tiny: Desk, few_cuts: None) -> None:
     fresh = tiny.train(
         "--model", "stacking", "--horizon", 5, "--base-models", "logistic,class_prior", "--meta-learner", "logistic",
         "--n-splits", 2, "--workers", 1,
     )  # fmt: skip
-    for split in ("validation", "test"):
-        tiny.call("evaluate", "--run-id", fresh.id, "--split", split)
+    # One with a trading rule of its own: it is made again by that rule, and by the counts of then.
+    tiny.call("evaluate", "--run-id", fresh.id, "--split", "validation", "--flat-overnight")
+    tiny.call("evaluate", "--run-id", fresh.id, "--split", "test")
     (tiny.path / "audit.json").unlink(missing_ok=True)
     before = tiny.everything()
     found = proofs(tiny, "--run", fresh.id, "--quick")
@@ -112,6 +113,7 @@ def test_a_fresh_ensemble_and_evaluations_are_audited(tiny: Desk, few_cuts: None
     assert all(proof["planted"] for proof in found if proof["group"] == "evaluations")
 
 
+@pytest.mark.proof
 def test_what_is_made_again_by_other_code_is_not_what_is_stored(
     tiny: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +137,7 @@ def test_what_is_made_again_by_other_code_is_not_what_is_stored(
     meta = proofs[f"model {made.id}: meta-level folds, intervals"]
     assert meta.outcome == "broken"
     assert "does not give the stored predictions" in meta.said
-    monkeypatch.setattr(evaluation, "most_probable_signal", lambda P: -most_probable_signal(P))
+    monkeypatch.setattr(trading, "most_probable_signal", lambda P: -most_probable_signal(P))
     evaluated = audit_evaluations.evaluations_of(workspace, model)
     found = list(audit_evaluations.evaluation_proofs(workspace, model, evaluated))
     assert [proof.outcome for proof in found] == ["held", "broken", "held"]
@@ -169,6 +171,7 @@ def test_a_leak_planted_in_the_program_fails_by_name(
     assert "proofs failed" in done.stderr
 
 
+@pytest.mark.proof
 def test_a_feature_of_the_users_own_that_leaks_on_rare_days_is_named(tmp_path: Path) -> None:
     """One that phase 1 lets pass: it looks ahead in a block that is not among the three longest, which it probes."""
     desk = Desk(tmp_path)

@@ -47,6 +47,7 @@ def test_every_flag_of_every_command_has_a_test() -> None:
     # These cover the flags of `audit`, `evaluate`, `runs`, `features`, `models` and some of `pipeline`, --features, and
     # what ensembles join.
     import tests.workflow.test_audit
+    import tests.workflow.test_audit_null
     import tests.workflow.test_audit_residual
     import tests.workflow.test_audit_splitters
     import tests.workflow.test_evaluate

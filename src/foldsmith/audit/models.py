@@ -16,6 +16,7 @@ import numpy.typing as npt
 from foldsmith.audit import seal
 from foldsmith.audit.proof import Proof, judged
 from foldsmith.models.conformance import AGREE
+from foldsmith.models.windows import shown
 from foldsmith.validation.cross_validate import NO_SEARCH, FoldFit
 
 GROUP = "models"
@@ -23,6 +24,8 @@ CHANCE = "chance that its seed does not decide, or something kept between fits; 
 MEMORY = "it keeps something between fits; keep all that it learns in the model itself"
 SINGLE = 40
 """Rows that are predicted one by one."""
+MOST_WINDOWS = 2000
+"""Rows of a model of windows that are tried: each takes the memory of all its bars."""
 CUTS = (0.125, 0.5, 0.875, 1.0)
 """Shares of the rows after which the others are replaced; at 1.0 it is the last row alone."""
 
@@ -88,13 +91,17 @@ def prove_fits(tried: Tried, quick: bool) -> Proof:
 
 def prove_rows_alone(tried: Tried) -> Proof:
     """A row's probabilities are the same whatever is predicted beside it, rows of later bars above all."""
-    fit, test = tried.first.fitted, tried.case.data.take(tried.case.test)
-    X = fit.features.matrix(test.X, test.inputs)
+    fit, rows = tried.first.fitted, tried.case.test
+    if tried.case.window:
+        rows = rows[:MOST_WINDOWS]
+    test = tried.case.data.take(rows)
+    # Windows are cut out, each for itself: those of neighbours share bars, and must be replaced one by one.
+    X = np.asarray(fit.features.matrix(shown(fit.classifier.window, test), test.inputs)[:])
     problems = beside_problems(fit.classifier.predict_proba, X)
 
     def ranked(M: Matrix) -> npt.NDArray[np.float64]:
         P = fit.classifier.predict_proba(M) + 1e-3
-        P[:, 2] *= 1 + np.argsort(np.argsort(M.sum(axis=1, dtype=np.float64), kind="stable")) / max(len(M), 1)
+        P[:, 2] *= 1 + np.argsort(np.argsort(_sums(M), kind="stable")) / max(len(M), 1)
         return np.asarray(P / P.sum(axis=1, keepdims=True))
 
     unseen = (
@@ -112,7 +119,7 @@ def prove_rows_alone(tried: Tried) -> Proof:
 
 
 def beside_problems(predict: Predict, X: Matrix) -> list[str]:
-    """How predictions of rows X (n, p) depend on each other, in words; nothing where they do not.
+    """How predictions of rows X (n, p), or windows (n, length, p), depend on each other, in words; empty if not at all.
 
     Rows after a cut replaced by values of their features' range: the rows before keep every bit, as nothing but
     numbers changed. In parts, in reverse and one by one, 1e-6 is allowed: products of matrices round by their size.
@@ -127,7 +134,7 @@ def beside_problems(predict: Predict, X: Matrix) -> list[str]:
     for share in CUTS:
         cut = min(int(n * share), n - 1)
         other = X.copy()
-        chosen = (rng.random((n - cut, X.shape[1])) < 0.9).astype(np.int64)
+        chosen = (rng.random((n - cut, *X.shape[1:])) < 0.9).astype(np.int64)
         other[cut:] = np.take_along_axis(ends, chosen, axis=0)
         later.append(int((np.asarray(predict(other))[:cut] != clean[:cut]).any(axis=1).sum()))
     found = []
@@ -151,6 +158,10 @@ def beside_problems(predict: Predict, X: Matrix) -> list[str]:
         if off
         else found
     )
+
+
+def _sums(M: Matrix) -> npt.NDArray[np.float64]:
+    return np.asarray(M.reshape(len(M), -1).sum(axis=1, dtype=np.float64))
 
 
 def changed(one: Left, other: Left) -> list[str]:

@@ -1,8 +1,9 @@
 """A fold sees its training rows and nothing else: all that it must not see is poisoned, and not a bit changes.
 
 Poisoned are the labels, label ends and weights of every row that is not one of training, the features of those that are
-not scored either, and the inputs of bars that come later. The fold is fitted anew through the engine; predictions, the
-model's own bytes, chosen parameters and base rate must be the same. Then training rows are poisoned, and must show.
+not scored either, the inputs of bars that come later, and all bars in no window that may be read (`seal_windows`). The
+fold is fitted anew through the engine; predictions, the model's own bytes, chosen parameters and base rate must be the
+same. Then training rows are poisoned, and must show.
 """
 
 from __future__ import annotations
@@ -15,17 +16,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from foldsmith.audit import seal_windows
 from foldsmith.audit.proof import Proof, judged
 from foldsmith.dataset import Dataset
 from foldsmith.ensembles.base import Ensemble
 from foldsmith.intervals import Rows
-from foldsmith.models.catalogue import Model
+from foldsmith.models.catalogue import Model, window_of
 from foldsmith.validation import cross_validate as engine
 from foldsmith.validation import meta_level
 from foldsmith.validation.cross_validate import NONE, Fitting, FoldFit, Probabilities, Search, Separation
-from foldsmith.validation.fold_features import FoldFeatures
+from foldsmith.validation.fold_features import FoldFeatures, FoldModel
 
 GROUP = "seal"
+MODEL_FILE = "model file "
 SHARE_POISONED = 0.05
 """Of the training rows, to see whether the proof is blind: the share whose labels are turned over."""
 
@@ -48,6 +51,11 @@ class Case:
     params: dict[str, Any] | None = None
     stored: Probabilities | None = None
 
+    @property
+    def window(self) -> int:
+        """Bars of the window that the model reads, 0 for none."""
+        return window_of(self.model, self.params or {})
+
 
 def fit(case: Case, data: Dataset) -> FoldFit:
     """The fit of a case on these rows, through the engine."""
@@ -65,7 +73,7 @@ def fitted(case: Case, data: Dataset) -> dict[str, bytes]:
 def left_by(fit: FoldFit) -> dict[str, bytes]:
     """All that a fit leaves, by name, to the bit."""
     found = {"predictions": np.ascontiguousarray(fit.probabilities).tobytes()}
-    found |= {f"model file {name}": content for name, content in fit.fitted.to_files().items()}
+    found |= {f"{MODEL_FILE}{name}": content for name, content in fit.fitted.to_files().items()}
     found["parameters, rounds and base rate"] = json.dumps(
         [fit.params, fit.best_iteration, list(fit.base_rate), fit.n_train, [t.value for t in fit.trials]],
         default=str,
@@ -85,6 +93,9 @@ def sealed_off(case: Case, rng: np.random.Generator) -> Dataset:
     later = np.searchsorted(closes, data.t0[outside]) + rng.integers(1, 60, len(outside))
     t1[outside] = closes[np.minimum(later, len(closes) - 1)]
     poisoned = replace(data, X=X, y=turned(data.y, outside), weight=weight, t1=np.maximum(t1, data.t0))
+    if data.history is not None:
+        read = seal_windows.bars_read(data.history, np.r_[case.train, case.test], case.window)
+        poisoned = seal_windows.spoilt(poisoned, read, rng)
     if data.inputs is None:
         return poisoned
     last = int(data.inputs.bar[np.r_[case.train, case.test]].max())
@@ -103,6 +114,7 @@ def prove_case(case: Case) -> Proof:
             "See: foldsmith runs explain"
         )
     problems += _fitted_feature_problems(case, rng)
+    problems += _window_problems(case, clean, rng)
     chosen = np.sort(rng.permutation(case.train)[: max(20, int(SHARE_POISONED * len(case.train)))])
     seen = _changed(clean, fitted(case, replace(case.data, y=turned(case.data.y, chosen))))
     unseen = (
@@ -115,6 +127,7 @@ def prove_case(case: Case) -> Proof:
         "rows poisoned": outside,
         "trials": case.search.n_trials,
         "compared with stored predictions": int(case.stored is not None),
+        **seal_windows.held_back_bars(case.data, case.train, case.test, case.window),
     }
     did = f"{outside:,} rows outside its {len(case.train):,} training rows poisoned: predictions and model are the same"
     if case.stored is not None:
@@ -148,6 +161,20 @@ def _fitted_feature_problems(case: Case, rng: np.random.Generator) -> list[str]:
     ):
         problems.append("features fitted inside the fold do not change with its own training bars")
     return problems
+
+
+def _window_problems(case: Case, clean: dict[str, bytes], rng: np.random.Generator) -> list[str]:
+    """A model of windows: fitted on the bars of training windows alone, and no prediction looks ahead."""
+    data = case.data
+    if data.history is None or not case.window:
+        return []
+    read = seal_windows.bars_read(data.history, case.train, case.window)
+    problems = seal_windows.fit_problems(clean, fitted(case, seal_windows.spoilt(data, read, rng)))
+    files = {
+        name.removeprefix(MODEL_FILE): each for name, each in clean.items() if name.startswith(MODEL_FILE)
+    }
+    made = FoldModel.from_files(case.model, files)
+    return problems + seal_windows.look_ahead_problems(made, data, case.test, rng)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from foldsmith.cli.audit_null import null
 from foldsmith.cli.audit_residual import residual
 from foldsmith.cli.audit_splitters import splitters
 from foldsmith.cli.command import Command, chosen_dataset, open_workspace, refuse, say, workspace_option
@@ -162,3 +163,4 @@ def row(time: str, dataset: str | None, symbol: str | None, horizon: int | None,
 
 audit.add_command(splitters)
 audit.add_command(residual)
+audit.add_command(null)

@@ -16,7 +16,10 @@ def model_lines(workspace: Workspace | None = None) -> Iterator[str]:
     from foldsmith.ensembles.learner_catalogue import META_LEARNERS
     from foldsmith.models.catalogue import EVERY, FAMILIES, MODELS, YARDSTICKS
 
-    yield f"base models, by family; --models takes names, families, and {EVERY} (every family but {YARDSTICKS}):"
+    yield (
+        f"base models, by family; --models takes names, families, and {EVERY} (every family but {YARDSTICKS}, and no "
+        "model that reads windows of bars):"
+    )
     yield f"  {'model':<23} {'family':<10} {'stops early':<12} {'needs':<26} hyperparameters [searched from, to]"
     for family, names in FAMILIES.items():
         for name in names:

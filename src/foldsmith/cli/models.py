@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 def chosen_models(workspace: Workspace, words: Sequence[str]) -> tuple[tuple[str, ...], dict[str, OwnModel]]:
     """The models that words stand for, and those of them that the user wrote, each tried on a small table."""
-    from foldsmith.models.catalogue import resolve
+    from foldsmith.models.catalogue import left_out, resolve
     from foldsmith.stages.models_file import check_named, own_lines
 
     names = resolve(words, tuple(own_lines(workspace, words)))
+    told = left_out(words)
+    if told:
+        say(told)
     return names, check_named(workspace, names, say)
 
 

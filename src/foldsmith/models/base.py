@@ -66,8 +66,9 @@ class Classifier(ABC):
 
     A class says what it is by its attributes: `parameters`, its hyperparameters; `early_stopping`, whether it looks at
     evaluation rows; `rounds`, the parameter that `best_iteration_` is a value of; `library` and `extra`, what must be
-    installed; `sees`, the names of the features it is given unless the user names others (empty for all); `cost`, about
-    how long a fit takes beside a random forest's, which decides what begins first and nothing else.
+    installed; `sees`, the names of the features it is given unless the user names others (empty for all); `windowed`,
+    whether a row is the `length` bars that end at it (`foldsmith.models.windows`) and not one bar; `cost`, about how
+    long a fit takes beside a random forest's, which decides what begins first and nothing else.
     """
 
     name: ClassVar[str]
@@ -78,6 +79,7 @@ class Classifier(ABC):
     rounds: ClassVar[str] = "n_estimators"
     sees: ClassVar[tuple[str, ...]] = ()
     cost: ClassVar[float] = 1.0
+    windowed: ClassVar[bool] = False
 
     def __init__(self, *, seed: int, threads: int = 1, **params: Any) -> None:
         self.params: dict[str, Number] = settle(self.name, self.parameters, params)
@@ -137,6 +139,11 @@ class Classifier(ABC):
         return (
             None if found is None else np.asarray(found, dtype=np.float64).reshape(len(X), len(CLASSES), -1)
         )
+
+    @property
+    def window(self) -> int:
+        """Bars of the window that a row is; 0 for a model that reads single bars."""
+        return int(self.params["length"]) if self.windowed else 0
 
     def get_params(self) -> dict[str, Any]:
         """What decides the result but the rows: `make(name, **get_params())` is it."""

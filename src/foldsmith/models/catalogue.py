@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import Any
 
 from foldsmith.errors import MissingExtraError, SettingError
@@ -19,10 +20,11 @@ from foldsmith.models.mlp import MLP
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.random_forest import RandomForest
 from foldsmith.models.ridge import Ridge
+from foldsmith.models.sequence import SEQUENCES
 from foldsmith.models.svm import SVM
 from foldsmith.models.xgboost import XGBoost
 
-MODELS: dict[str, type[Classifier]] = {
+ROW_MODELS: dict[str, type[Classifier]] = {
     "xgboost": XGBoost,
     "lightgbm": LightGBM,
     "random_forest": RandomForest,
@@ -36,6 +38,8 @@ MODELS: dict[str, type[Classifier]] = {
     "class_prior": ClassPrior,
     "momentum": Momentum,
 }
+"""Those that see one bar at a time."""
+MODELS: dict[str, type[Classifier]] = {**ROW_MODELS, **SEQUENCES}
 
 Model = str | type[Classifier]
 """A model by its name here, or as its class: one that a user wrote (`foldsmith.models.own`) has no name here."""
@@ -45,13 +49,15 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "trees": ("random_forest", "extra_trees"),
     "linear": ("logistic", "ridge"),
     "kernel": ("svm",),
-    "neural": ("mlp",),
+    "neural": ("mlp", *SEQUENCES),
     "baselines": ("class_prior", "momentum"),
 }
 """Names that stand for several models; every model is in one family."""
 EVERY = "all"
 YARDSTICKS = "baselines"
 """The family that `all` leaves out: it is there to be beaten, not to be combined."""
+BY_NAME = tuple(SEQUENCES)
+"""Models that `all` leaves out too: they take many times as long, and their windows cost every model of a run rows."""
 
 
 def model_class(model: Model, own: Sequence[str] = ()) -> type[Classifier]:
@@ -99,8 +105,8 @@ def family_of(name: str) -> str:
 def resolve(words: Sequence[str], own: Sequence[str] = ()) -> tuple[str, ...]:
     """The models that names stand for, each once, in the order named.
 
-    A word is a model, a family, or `all`: every family but the baselines. A family and `all` stand for what is
-    installed, and for none of `own`, the names of models that a user wrote.
+    A word is a model, a family, or `all`: every family but the baselines, without the models that read windows. A
+    family and `all` stand for what is installed, and for none of `own`, the names of models that a user wrote.
 
     SettingError for an unknown word, one that is said twice, or a family of which nothing is installed;
     MissingExtraError for a model that is named and whose library is missing.
@@ -121,7 +127,7 @@ def _named(word: str, own: Sequence[str]) -> tuple[str, ...]:
         return (word,)
     present = installed()
     if word == EVERY:
-        return tuple(name for name in present if name not in FAMILIES[YARDSTICKS])
+        return tuple(name for name in present if name not in (*FAMILIES[YARDSTICKS], *BY_NAME))
     if word not in FAMILIES:
         model_class(word, own)
         return (word,)
@@ -131,6 +137,31 @@ def _named(word: str, own: Sequence[str]) -> tuple[str, ...]:
             f"no model of the family {word} is installed; see --list-models for what each needs."
         )
     return names
+
+
+def left_out(words: Sequence[str]) -> str:
+    """What of the models that read windows these words leave out, and why: a sentence, or nothing.
+
+    >>> left_out(["boosters"])
+    ''
+    """
+    names = ", ".join(BY_NAME)
+    if EVERY in words and not {"neural", *BY_NAME} & set(words):
+        return f"{EVERY} leaves out {names}, which read windows of bars and take long: name them, or the family neural"
+    absent = [name for name in BY_NAME if name not in installed()]
+    if "neural" in words and absent:
+        return f'neural leaves out {", ".join(absent)}: pip install "foldsmith[neural]"'
+    return ""
+
+
+def window_of(model: Model, params: Mapping[str, Any] = MappingProxyType({})) -> int:
+    """Bars of the window that a row is to this model with these hyperparameters; 0 for a model of single bars.
+
+    >>> window_of("lightgbm"), window_of("gru", {"length": 8})
+    (0, 8)
+    """
+    kind = MODELS[model] if isinstance(model, str) and model in MODELS else model_class(model)
+    return int(params.get("length", kind.parameters["length"].default)) if kind.windowed else 0
 
 
 def make(model: Model, *, seed: int, threads: int = 1, **params: Any) -> Classifier:

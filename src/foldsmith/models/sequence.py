@@ -1,15 +1,13 @@
 """Networks that read the last bars in order: what they share. Torch is imported when one is fitted or loaded.
 
 Rows are windows, X float32 (n, length, p), oldest bar first, or a view that cuts them out of the bars when they are
-read, as `foldsmith.models.windows` makes them; the rest of the contract is that of every classifier. Not in the
-catalogue: the stages hand out rows, not windows, as yet.
+read, as `foldsmith.models.windows` makes them; the rest of the contract is that of every classifier.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -34,6 +32,7 @@ from foldsmith.models.multinomial import SUBSETS, softmax
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.preprocessing import Standardiser
 from foldsmith.models.stored import fact, unreadable
+from foldsmith.models.torch_device import deterministic, device_at_hand
 from foldsmith.models.windows import Windows, as_windows
 
 FILE = "network.safetensors"
@@ -48,14 +47,16 @@ class Sequence(Classifier):
     """A network over windows, trained by AdamW on the weighted log loss.
 
     Features are standardised by their values at the windows' last bars and clipped at 8 standard deviations. Epochs run
-    to `n_epochs`, or with `evaluation` until its log loss has not improved for 4; the weights of the best are kept. One
-    thread on the CPU and torch's deterministic algorithms; predictions are made in 64 bits, so that a row's do not
-    depend on the rows beside it. A class that the training rows lack has probability 0.
+    to `n_epochs`, or with `evaluation` until its log loss has not improved for 4; the weights of the best are kept. It
+    is fitted by torch's deterministic algorithms, on a GPU where torch sees one, else in one thread of the CPU.
+    Predictions are made on the CPU, in 64 bits and in batches of one shape, so that a row's do not depend on the rows
+    beside it. A class that the training rows lack has probability 0.
     """
 
     library: ClassVar[str | None] = "torch"
     extra: ClassVar[str | None] = "neural"
     early_stopping: ClassVar[bool] = True
+    windowed: ClassVar[bool] = True
     rounds: ClassVar[str] = "n_epochs"
     cost: ClassVar[float] = 50.0
 
@@ -129,13 +130,14 @@ class Sequence(Classifier):
     def _train(self, train: Any, evaluation: Any | None) -> int | None:
         import torch
 
-        p = train.X.shape[2]
+        p, device = train.X.shape[2], device_at_hand()
         self._standardiser = Standardiser.fit(train.X.last(), train.weight)
         self._present = tuple(int(code) for code in np.unique(train.codes))
-        with _one_thread(), torch.random.fork_rng(devices=[]):
+        with deterministic(), torch.random.fork_rng(devices=[] if device.type == "cpu" else [device]):
             torch.manual_seed(self.seed)
-            network = self._build(p)
+            network = self._build(p).to(device)
             kept = 1 if len(self._present) == 1 else self._fit(network, train, evaluation)
+            network = network.cpu()
         for name, value in network.state_dict().items():
             if not torch.isfinite(value).all():
                 raise DataError(
@@ -151,8 +153,9 @@ class Sequence(Classifier):
 
         # Each bar once, and windows a batch at a time: standardising is bar by bar, so the bits are the same.
         X = replace(train.X, values=self._standardiser.transform(train.X.values).astype(np.float32))
-        codes = torch.from_numpy(np.searchsorted(self._present, train.codes))
-        weight = torch.from_numpy((train.weight / train.weight.mean()).astype(np.float32))
+        device = next(network.parameters()).device
+        codes = torch.from_numpy(np.searchsorted(self._present, train.codes)).to(device)
+        weight = torch.from_numpy((train.weight / train.weight.mean()).astype(np.float32)).to(device)
         columns = list(self._present)
         steps = torch.optim.AdamW(
             network.parameters(), lr=self.params["learning_rate"], weight_decay=self.params["decay"]
@@ -165,9 +168,10 @@ class Sequence(Classifier):
             order = torch.from_numpy(rng.permutation(len(X)))
             for rows in torch.split(order, BATCH):
                 steps.zero_grad()
-                scores = network(torch.from_numpy(X[rows.numpy()]))[:, columns]
-                losses = torch.nn.functional.cross_entropy(scores, codes[rows], reduction="none")
-                (losses * weight[rows]).mean().backward()
+                scores = network(torch.from_numpy(X[rows.numpy()]).to(device))[:, columns]
+                at = rows.to(device)
+                losses = torch.nn.functional.cross_entropy(scores, codes[at], reduction="none")
+                (losses * weight[at]).mean().backward()
                 torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 steps.step()
             if evaluation is None:
@@ -192,12 +196,15 @@ class Sequence(Classifier):
         import torch
 
         wide = copy.deepcopy(network).double().eval()
-        with _one_thread(), torch.no_grad():
+        device = next(wide.parameters()).device
+        # The last batch is filled up: how a matrix product rounds may depend on its shape.
+        order = np.resize(np.arange(len(X)), -(-len(X) // BATCH) * BATCH)
+        with deterministic(), torch.no_grad():
             parts = [
-                wide(torch.from_numpy(self._standardised(X[first : first + BATCH]))).numpy()
-                for first in range(0, len(X), BATCH)
+                wide(torch.from_numpy(self._standardised(X[rows])).to(device)).cpu().numpy()
+                for rows in np.split(order, len(order) // BATCH)
             ]
-        return softmax(np.concatenate(parts), self._present)
+        return softmax(np.concatenate(parts)[: len(X)], self._present)
 
     def _predict(self, X: Any) -> npt.NDArray[Any]:
         return self._probabilities(self._network, X)
@@ -245,21 +252,6 @@ class Sequence(Classifier):
                 raise DataError(f"weights {name} in {FILE} are not such as a fit leaves; train it again.")
         network.load_state_dict(state, assign=True)
         return network.eval()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Torch's deterministic algorithms in one thread; what was set before is put back."""
-    import torch
-
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
 
 
 def _table(**more: Parameter) -> dict[str, Parameter]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from foldsmith.dataset import BarInputs, Dataset
 from foldsmith.errors import DataError, SettingError
 
 
@@ -61,13 +63,13 @@ def as_windows(cube: npt.NDArray[np.float32]) -> Windows:
 
 def windows(
     values: npt.NDArray[np.float32],
-    block: npt.NDArray[np.int64],
+    block: npt.NDArray[Any],
     bar: npt.NDArray[np.int64],
     length: int,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """The last `length` bars up to each bar asked for, oldest first: float32 (k, length, p), and which have one (n,).
 
-    values : float32 (n_bars, p) of every bar, NaN in warm-up; block : int64 (n_bars,), a new number where the series is
+    values : float32 (n_bars, p) of every bar, NaN in warm-up; block : integers (n_bars,), a new one where the series is
     broken (a roll, a missing bar); bar : int64 (n,), bars asked for. A window that would reach over a break or the
     first bar, or that holds a value that is not finite, is left out and never padded: k is the number of those left.
     DataError for a bar that is not there, SettingError for a length below 1.
@@ -81,9 +83,44 @@ def windows(
     return view[:], whole
 
 
+def seen_by(window: int, X: npt.NDArray[np.float32], names: Sequence[str], history: BarInputs | None) -> Any:
+    """What a model is given of rows X (n, p): X itself, or with a `window` above 0 the window of each row, a view.
+
+    history : numbers of every bar, those called `names` among them. DataError where there is none, or a row has no
+    whole window: rows without one are dropped before they are fitted on or predicted.
+    """
+    if window == 0:
+        return X
+    if history is None:
+        raise DataError(
+            f"the model reads windows of {window} bars, and single rows were given without history."
+        )
+    values = history.values if history.names == tuple(names) else history.columns(names)
+    view, whole = view_windows(values, history.block, history.bar, window)
+    if not whole.all():
+        row = int(np.argmin(whole))
+        raise DataError(
+            f"row {row} has no whole window of {window} bars with every feature known ({int((~whole).sum())} rows in "
+            "all); features restart at rolls and missing bars: leave such rows out."
+        )
+    return view
+
+
+def shown(window: int, data: Dataset) -> Any:
+    """What a model with this window is given of these rows; see `seen_by`."""
+    return seen_by(window, data.X, data.names, data.history)
+
+
+def whole_windows(
+    values: npt.NDArray[np.float32], block: npt.NDArray[Any], length: int
+) -> npt.NDArray[np.bool_]:
+    """Bars that a whole window of this length ends at: (n_bars,)."""
+    return view_windows(values, block, np.arange(len(values), dtype=np.int64), length)[1]
+
+
 def view_windows(
     values: npt.NDArray[np.float32],
-    block: npt.NDArray[np.int64],
+    block: npt.NDArray[Any],
     bar: npt.NDArray[np.int64],
     length: int,
 ) -> tuple[Windows, npt.NDArray[np.bool_]]:

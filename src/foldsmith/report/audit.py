@@ -42,6 +42,19 @@ SECTIONS = {
         "Mutants",
         "Known leaks were planted in the program, one at a time: the audit must see each.",
     ),
+    "null market": (
+        "Markets without edge",
+        "The workflow was run in many markets in which nothing can be told: its p-values must be those of chance. All "
+        "statements together fail a sound program with chance 1%.",
+    ),
+    "planted in null markets": (
+        "Leaks in markets without edge",
+        "The same statements were made of a program that leaks: some must fail.",
+    ),
+    "power": (
+        "Power",
+        "An edge was planted in the market: it must be found, and not by predictions of other rows.",
+    ),
 }
 """Kinds of proofs in the order of the page: title, and what they do."""
 

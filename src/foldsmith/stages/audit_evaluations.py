@@ -16,12 +16,17 @@ from foldsmith.audit.intervals import GROUP as INTERVALS
 from foldsmith.audit.intervals import Apart, Pair, prove_pairs
 from foldsmith.audit.proof import Proof, attempted, judged
 from foldsmith.contracts import prediction_contract
+from foldsmith.evaluation.trading_rule import TradingRule
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.registry import EVALUATIONS
 from foldsmith.runs.store import Run, Workspace, read_json
+from foldsmith.runs.tried import Tried
 from foldsmith.stages.evaluate import _settings, evaluate
 from foldsmith.stages.horizon import load_horizons
+from foldsmith.stages.importance import DEFAULT
 from foldsmith.stages.join import events
+from foldsmith.stages.model_store import read_model
+from foldsmith.stages.models_file import revived
 from foldsmith.stages.publish import Provenance
 from foldsmith.stages.remake import Remade
 from foldsmith.stages.tables import read_table
@@ -59,7 +64,8 @@ def _prove_rows(workspace: Workspace, model: Run, run: Run) -> Proof:
     """Scored rows are rows of the dataset's labels in their segment, and no training row meets them."""
     dataset = parent_dataset(workspace, model)
     horizon, split = int(model.manifest.extra["horizon"]), str(run.manifest.parameters["split"])
-    table = load_horizons(dataset, (horizon,), _settings(model))[horizon]
+    window = revived(workspace, read_model(model, "model")).window
+    table = load_horizons(dataset, (horizon,), _settings(model), window=window)[horizon]
     stored = events(_predictions(run))
     training, held = (table.data.take(table.segments.named()[name]) for name in ("training", split))
     known = set(zip(held.t0.tolist(), held.t1.tolist(), held.y.tolist(), strict=True))
@@ -81,9 +87,13 @@ def _prove_again(workspace: Workspace, model: Run, run: Run) -> Proof:
     with tempfile.TemporaryDirectory(prefix="foldsmith-audit-") as folder:
         target = Workspace(Path(folder))
         # Its rows were looked at when it was made; nothing is learnt of them from hashes that agree.
+        known, counted = run.manifest.parameters, run.manifest.extra.get("tried")
         now = evaluate(
             workspace, model.id, split, Provenance(("audit",), Ledger(target.ledger)), _quiet,
             folder=model.path.parent, output=target.runs / model.id / EVALUATIONS, code=workspace,
+            rule=TradingRule.from_dict(known), snooping=bool(known.get("snooping", False)),
+            importances=str(known.get("importance", DEFAULT)),
+            counted=None if counted is None else Tried.from_dict(counted),
         ).run  # fmt: skip
         problems = [
             f"{name}, made again, is not what is stored; was it made by other code or packages? See: "

@@ -30,6 +30,7 @@ from foldsmith.stages.out_of_fold import run_folds
 from foldsmith.stages.remake import _cv_settings, _without_joined
 from foldsmith.stages.trials import TrialRecorder
 from foldsmith.stages.units import UnitStore
+from foldsmith.stages.window import longest_window
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def made_again(workspace: Workspace, dataset: Run, model: Run) -> MadeAgain:
     horizon, plain = int(known["horizon"]), _without_joined(known)
     horizons = check_horizons(horizon, options)
     cv = _cv_settings(plain, plain["base_models"], horizons, stated(ValidationSettings, known))
-    tables = load_horizons(dataset, horizons, cv.validation)
+    tables = load_horizons(dataset, horizons, cv.validation, window=longest_window(cv.models))
     own = load_as_recorded(workspace, records_of(known))
     with tempfile.TemporaryDirectory(prefix="foldsmith-audit-") as folder:
         ledger = Ledger(Path(folder) / "ledger.sqlite")

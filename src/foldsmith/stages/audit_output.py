@@ -17,11 +17,18 @@ from foldsmith.runs.store import write_json
 NOT_PROVED = (
     "That a strategy makes money, that a score is large, or that few things were tried: the ledger and the report "
     "count those.",
-    "How often a market without edge would pass for one with edge, and how small an edge would be seen: no market is "
-    "simulated here to find out.",
+    "How often a market without edge would pass for one with edge, and how small an edge would be seen: that is what "
+    "`foldsmith audit null` is for.",
     "That the clock and the prices of the raw file are true: what comes before the file is not looked at.",
 )
 """What no proof of an audit says."""
+NULL_NOT_PROVED = (
+    "That a real market has an edge, or none: these are markets whose truth is known because it was made.",
+    "That each feature, model or setting is free of leaks: what runs is one small workflow with two models. The "
+    "proofs of `foldsmith audit` are made on the runs at hand.",
+    "That a small leak would be seen: one is known to be seen only if it moves scores as far as those planted here do.",
+)
+"""What no proof of `audit null` says."""
 
 
 def summary(proofs: Sequence[Proof]) -> str:
@@ -32,7 +39,9 @@ def summary(proofs: Sequence[Proof]) -> str:
     )
 
 
-def audit_as_dict(audited: Sequence[str], proofs: Sequence[Proof], quick: bool) -> dict[str, Any]:
+def audit_as_dict(
+    audited: Sequence[str], proofs: Sequence[Proof], quick: bool, not_proved: Sequence[str] = NOT_PROVED
+) -> dict[str, Any]:
     """An audit as plain values."""
     return {
         "audited": list(audited),
@@ -41,17 +50,22 @@ def audit_as_dict(audited: Sequence[str], proofs: Sequence[Proof], quick: bool) 
         "outcomes": dict(Counter(proof.outcome for proof in proofs)),
         "code": {"version": foldsmith.__version__, "source": source_hash()},
         "proofs": [proof.as_dict() for proof in proofs],
-        "not_proved": list(NOT_PROVED),
+        "not_proved": list(not_proved),
     }
 
 
 def write_audit(
-    audited: Sequence[str], proofs: Sequence[Proof], quick: bool, json_file: Path | None, page: Path | None
+    audited: Sequence[str],
+    proofs: Sequence[Proof],
+    quick: bool,
+    json_file: Path | None,
+    page: Path | None,
+    not_proved: Sequence[str] = NOT_PROVED,
 ) -> None:
     """Write the JSON and the page that are asked for; what was there before is replaced."""
     if json_file is not None:
         with disk_errors_told(f"write {json_file}"):
-            write_json(json_file, audit_as_dict(audited, proofs, quick))
+            write_json(json_file, audit_as_dict(audited, proofs, quick, not_proved))
     if page is not None:
         facts = {
             "audited": ", ".join(audited),
@@ -59,6 +73,6 @@ def write_audit(
             "proofs": summary(proofs),
             "code": f"foldsmith {foldsmith.__version__}, {source_hash()[:12]}",
         }
-        text = render_audit("Does anything leak?", facts, proofs, NOT_PROVED)
+        text = render_audit("Does anything leak?", facts, proofs, not_proved)
         with disk_errors_told(f"write {page}"):
             page.write_text(text, encoding="utf-8")

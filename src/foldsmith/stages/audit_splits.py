@@ -35,6 +35,7 @@ from foldsmith.stages.scores import probability_matrix
 from foldsmith.stages.stacking_data import find_cv_run, read_stacking
 from foldsmith.stages.tables import read_table
 from foldsmith.stages.trained import parent_dataset
+from foldsmith.stages.window import longest_window
 from foldsmith.validation import cross_validate as fits
 from foldsmith.validation.cross_validate import derived_seed
 
@@ -108,7 +109,8 @@ def of_cv(workspace: Workspace, dataset: Run, run: Run) -> list[Folds]:
     settings = cv_settings(run)
     run.verify(["cv_results.json"])
     results = read_json(run.path / "cv_results.json")["horizons"]
-    loaded = tables_stage.load_horizons(dataset, settings.horizons, settings.validation)
+    window = longest_window(settings.models)
+    loaded = tables_stage.load_horizons(dataset, settings.horizons, settings.validation, window=window)
     own = classes(load_as_recorded(workspace, records_of(run.manifest.parameters)))
     found = []
     for h, table in loaded.items():
@@ -268,7 +270,8 @@ def whole_case(workspace: Workspace, dataset: Run, run: Run, quick: bool) -> sea
     known = run.manifest.parameters
     settings = ValidationSettings(**stated(ValidationSettings, known))
     horizon, model = int(known["horizon"]), str(known["model"])
-    table = tables_stage.load_horizons(dataset, (horizon,), settings)[horizon]
+    window = longest_window([model], dict(known["params"]))
+    table = tables_stage.load_horizons(dataset, (horizon,), settings, window=window)[horizon]
     names = tuple(known["features"]) if "features" in known else None
     fewer = replace(settings, n_trials=min(settings.n_trials, QUICK_TRIALS if quick else FULL_TRIALS))
     return seal.Case(

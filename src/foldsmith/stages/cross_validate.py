@@ -22,6 +22,7 @@ from foldsmith.stages.publish import Building, Provenance, publishing, run_paren
 from foldsmith.stages.stacking_data import STACKING, VALIDATION
 from foldsmith.stages.tables import write_table
 from foldsmith.stages.units import UnitStore
+from foldsmith.stages.window import checked_window, window_lines
 
 Say = Callable[[str], None]
 
@@ -39,7 +40,10 @@ def cross_validate(
     own: Own = NO_OWN,
 ) -> Run:
     """Make (or resume) and publish one CV run in `folder`; `own` are those of its models that the user wrote."""
-    tables = load_horizons(dataset, settings.horizons, settings.validation)
+    window = checked_window(dataset, settings.models, settings.validation, settings.features)
+    tables = load_horizons(dataset, settings.horizons, settings.validation, window=window)
+    for line in window_lines(tables.values()):
+        say(line)
     known = {**parameters(settings), **recorded(own)}
     with publishing(folder, "cv", provenance, name=name, resume=resume, resumable=True) as run:
         run.keep_settings({**known, "dataset": dataset.id, "content": dataset.manifest.content})

@@ -20,6 +20,7 @@ from foldsmith.stages.horizon import HorizonTable
 from foldsmith.stages.model_store import StoredModel, mean_of
 from foldsmith.stages.scores import log_loss, table_scores
 from foldsmith.stages.units import Result
+from foldsmith.stages.window import window_facts
 from foldsmith.validation.cross_validate import NONE, Probabilities, class_shares
 from foldsmith.validation.select import stability
 
@@ -97,7 +98,7 @@ def assemble(
         else {}
     )
     results = _results(table, training, models, settings, oof, validation, fitted, features)
-    return CrossValidated(h, models, oof, validation, bases, tuned, results)
+    return CrossValidated(h, models, oof, validation, bases, tuned, {**window_facts(table), **results})
 
 
 def out_of_fold_rows(

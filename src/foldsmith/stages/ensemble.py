@@ -36,6 +36,7 @@ from foldsmith.stages.scores import probability_matrix, scored
 from foldsmith.stages.stacking_data import find_cv_run
 from foldsmith.stages.tables import write_table
 from foldsmith.stages.trained import predictions_table, write_trained
+from foldsmith.stages.window import checked_window, refuse_joined, window_lines
 from foldsmith.validation.cross_validate import class_shares, derived_seed
 from foldsmith.validation.meta_level import MetaFolds, MetaModel, fit_meta, out_of_fold
 
@@ -202,7 +203,12 @@ def train_fresh(
     """Train an ensemble on predictions made on the spot (the legacy way)."""
     (horizon,) = cv.horizons
     horizons = check_horizons(horizon, options)
-    tables = load_horizons(dataset, horizons, cv.validation)
+    if len(horizons) > 1:
+        refuse_joined(cv.models)
+    window = checked_window(dataset, cv.models, cv.validation, cv.features)
+    tables = load_horizons(dataset, horizons, cv.validation, window=window)
+    for line in window_lines(tables.values()):
+        say(line)
     with publishing(folder, "model", provenance, prefix=f"{name}_h{horizon}_") as run:
         made = fresh_inputs(
             run, tables, replace(cv, horizons=horizons), dataset.manifest.content, executor, say, own
@@ -221,6 +227,7 @@ def _inputs(
     """Those of the one source, or of all joined; what the user wrote is loaded only where it is run."""
     if len(sources) == 1:
         return sources[0].inputs
+    refuse_joined(name for source in sources for name in source.inputs.models)
     bases = [base for source in sources for base in source.inputs.bases.values()]
     inputs = joined_inputs(sources_named(sources), options, classes_by_name(bases))
     for line in coverage_lines(inputs.coverage):

@@ -99,7 +99,7 @@ def evaluate(
         raw = [parent.content for parent in dataset.manifest.parents]
         counted = tried(provenance.ledger, raw=raw, dataset=fingerprint, **opened)
     say(f"look {looks.of_run} of this run at its {split} rows; {looks.of_dataset} of the dataset so far")
-    table = load_horizons(dataset, (horizon,), settings)[horizon]
+    table = load_horizons(dataset, (horizon,), settings, window=predictor.window)[horizon]
     rows = table.segments.named()[split]
     rows, base = scored_rows(workspace, model, predictor, table.data, rows, say)
     held = table.data.take(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from foldsmith.intervals import Instants, Rows, as_instants
 from foldsmith.labels.scheme import BY_RETURN
 from foldsmith.labels.weighting import Weighting
 from foldsmith.labels.weights import bar_returns
+from foldsmith.models.windows import whole_windows
 from foldsmith.runs.store import Run
 from foldsmith.splits import Segments, holdout
 from foldsmith.stages.recipe import Recipe
@@ -30,7 +31,8 @@ from foldsmith.validation.cross_validate import Fitting, Separation
 class HorizonTable:
     """Rows of one horizon with every feature known, in time order.
 
-    bar : row of each event in the bars table; fitting : how rows are kept apart, weighted and fitted on.
+    bar : row of each event in the bars table; fitting : how rows are kept apart, weighted and fitted on. window : bars
+    that a model of the run looks back, 0 for none; windowless : rows dropped because they have no such window.
     """
 
     horizon: int
@@ -39,6 +41,8 @@ class HorizonTable:
     bar: Rows
     segments: Segments
     fitting: Fitting
+    window: int = 0
+    windowless: int = 0
 
     @property
     def separation(self) -> Separation:
@@ -90,9 +94,13 @@ def load_closes(dataset: Run) -> Instants:
 
 
 def load_horizons(
-    dataset: Run, horizons: tuple[int, ...], settings: ValidationSettings
+    dataset: Run, horizons: tuple[int, ...], settings: ValidationSettings, *, window: int = 0
 ) -> dict[int, HorizonTable]:
-    """Read, check and join features and labels of these horizons; segments are purged and embargoed."""
+    """Read, check and join features and labels of these horizons; segments are purged and embargoed.
+
+    With `window` above 0, rows without that many bars behind them in their block, themselves among them, with every
+    feature known are dropped for all models alike, before anything is cut; the rest carry the bars (`Dataset.history`).
+    """
     recipe = load_recipe(dataset)
     for horizon in horizons:
         if horizon not in recipe.horizons:
@@ -108,10 +116,38 @@ def load_horizons(
     inputs = bar_inputs(features, bars["block"], recipe.fitted)
     known = known_rows(matrix, inputs)
     weighting = _weighting(bars, settings)
-    return {
+    tables = {
         horizon: _join(dataset.path, horizon, recipe, matrix, inputs, known, weighting, settings)
         for horizon in horizons
     }
+    if window:
+        every = bar_history(matrix, recipe.features, bars["block"])
+        tables = {horizon: _with_windows(table, every, window) for horizon, table in tables.items()}
+    return tables
+
+
+def bar_history(matrix: npt.NDArray[np.float32], names: tuple[str, ...], block: pl.Series) -> BarInputs:
+    """Features of every bar, named, each bar a row: what windows are cut from."""
+    every = np.arange(len(matrix), dtype=np.int64)
+    return BarInputs(matrix, names, block.to_numpy().astype(np.int32), every)
+
+
+def _with_windows(table: HorizonTable, every: BarInputs, window: int) -> HorizonTable:
+    """The rows that have a whole window, with what it is cut from; their segments are cut anew."""
+    whole = whole_windows(every.values, every.block, window)
+    kept = np.flatnonzero(whole[table.bar])
+    if len(kept) == 0:
+        raise DataError(
+            f"no row of horizon {table.horizon} has {window} bars behind it with every feature known: blocks between "
+            "rolls and missing bars are too short. Use fewer features of long warm-up, or models of single bars."
+        )
+    rows = table.data.take(kept)
+    data = replace(rows, history=every.take(table.bar[kept]))
+    segments = holdout(data.t0, data.t1, table.recipe.cuts, **table.separation.options())
+    return replace(
+        table, data=data, bar=table.bar[kept], segments=segments, window=window,
+        windowless=len(table.bar) - len(kept),
+    )  # fmt: skip
 
 
 def known_rows(matrix: npt.NDArray[np.float32], inputs: BarInputs | None) -> npt.NDArray[np.bool_]:

@@ -68,16 +68,18 @@ class _Base:
     def of(
         cls, name: str, members: tuple[FoldModel, ...], predictor: Predictor, held: Dataset
     ) -> _Base | None:
-        names, matrices = [], []
+        """None for one that reads windows of bars."""
+        names: list[tuple[str, ...]] = []
+        matrices: list[npt.NDArray[np.float32]] = []
         for member in members:
+            if member.classifier.window:
+                return None
             fitted = member.features.names
             seen = predictor.features.get(name)
             stored = held.names if seen is None else tuple(one for one in seen if one not in fitted)
             M = member.features.matrix(columns(held.X, held.names, stored), held.inputs)
             kept = member.features.kept
             names.append((*stored, *fitted) if kept is None else member.features.kept_names)
-            if not isinstance(M, np.ndarray) or M.ndim != 2 or M.shape[1] != len(names[-1]):
-                return None
             matrices.append(M)
         return cls(name, members, tuple(names), tuple(matrices))
 

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from foldsmith.dataset import BarInputs, Dataset
 from foldsmith.errors import DataError
 from foldsmith.intervals import Instants, Rows, as_instants
+from foldsmith.models.windows import whole_windows
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
-from foldsmith.stages.horizon import bar_inputs, feature_matrix, known_rows
+from foldsmith.stages.horizon import bar_history, bar_inputs, feature_matrix, known_rows
 from foldsmith.stages.join import align
 from foldsmith.stages.model_store import RECIPE, Predictor
 from foldsmith.stages.recipe import Recipe
@@ -146,18 +148,30 @@ def known_at(
     matrix: npt.NDArray[np.float32],
     columns: Sequence[str],
     inputs: BarInputs | None,
+    block: pl.Series,
     window: tuple[int, int] | None = None,
 ) -> Known:
-    """Predictions of these base models at every bar whose features are known and that closes within `window`."""
+    """Predictions of these base models at every bar whose features are known and that closes within `window`.
+
+    block : of each bar. Where a base model reads windows of bars, those with a whole one alone.
+    """
     known = known_rows(matrix, inputs)
+    part = predictor.part(names)
+    history = bar_history(matrix, tuple(columns), block) if part.window else None
+    if history is not None:
+        known &= whole_windows(matrix, history.block, part.window)
     if window is not None:
         known &= (closes >= window[0]) & (closes <= window[1])
     rows = np.flatnonzero(known)
-    part = predictor.part(names)
     order = tuple(part.bases)
     if len(rows) == 0:
         return Known(order, closes[rows], np.empty((0, 3 * len(order)), dtype=np.float32))
-    P = part.base_probabilities(matrix[rows], columns, None if inputs is None else inputs.take(rows))
+    P = part.base_probabilities(
+        matrix[rows],
+        columns,
+        None if inputs is None else inputs.take(rows),
+        None if history is None else history.take(rows),
+    )
     return Known(order, closes[rows], P)
 
 
@@ -188,7 +202,7 @@ def _on_dataset(dataset: Run, predictor: Predictor, part: Part, window: tuple[in
     matrix = feature_matrix(features, columns)
     inputs = bar_inputs(features, bars["block"], mine.fitted)
     closes = as_instants(bars["close_time"])
-    return known_at(predictor, part.names, closes, matrix, columns, inputs, window)
+    return known_at(predictor, part.names, closes, matrix, columns, inputs, bars["block"], window)
 
 
 def scored_rows(
@@ -202,7 +216,7 @@ def scored_rows(
     """Those of the rows that a model can predict (all, but for one that joins datasets); base probabilities there."""
     join, held = read_join(model), data.take(rows)
     if join is None:
-        return rows, predictor.base_probabilities(held.X, held.names, held.inputs)
+        return rows, predictor.base_probabilities(held.X, held.names, held.inputs, held.history)
     found = on_datasets(join, predictor, parent_datasets(workspace, model), held)
     there = int(found.there.sum())
     if there == 0:

@@ -24,6 +24,7 @@ from foldsmith.errors import DataError, MissingError
 from foldsmith.models.base import Classifier
 from foldsmith.models.catalogue import MODELS
 from foldsmith.models.own import NAME, OwnRecord
+from foldsmith.models.windows import seen_by
 from foldsmith.runs.store import Run, read_json, write_json
 from foldsmith.validation.cross_validate import Probabilities
 from foldsmith.validation.fold_features import FoldModel
@@ -81,27 +82,39 @@ class Predictor:
         models = [model for members in self.bases.values() for model in members]
         return tuple(dict.fromkeys(name for model in models for name in model.features.names))
 
+    @property
+    def window(self) -> int:
+        """Bars of the longest window that a base model reads; 0 where all read single bars."""
+        every = (model for members in self.bases.values() for model in members)
+        return max((model.classifier.window for model in every), default=0)
+
     def needed(self, names: Sequence[str]) -> tuple[str, ...]:
         """Those of the recipe's features that a base model sees."""
         seen = {name for base in self.bases for name in self.features.get(base, names)}
         return tuple(name for name in names if name in seen)
 
     def base_probabilities(
-        self, X: npt.NDArray[np.float32], names: Sequence[str], inputs: BarInputs | None = None
+        self,
+        X: npt.NDArray[np.float32],
+        names: Sequence[str],
+        inputs: BarInputs | None = None,
+        history: BarInputs | None = None,
     ) -> Probabilities:
         """float32 (n, 3 m): probabilities of each base model side by side, in the order they were trained.
 
         X : float32 (n, p), its columns named `names`; inputs : of every bar, and the bar of each row, for features that
-        were fitted. Each base model is given the columns that it was fitted on.
+        were fitted; history : the same of the features, for base models that read windows. Each base model is given the
+        columns that it was fitted on.
         """
         found = []
         for base, members in self.bases.items():
-            seen = X
+            seen, stored = X, list(names)
             if base in self.features:
                 fitted = members[0].features.names
                 stored = [name for name in self.features[base] if name not in fitted]
                 seen = columns(X, names, stored)
-            found.append(mean_of([model.predict_proba(seen, inputs) for model in members]))
+            rows = seen_by(members[0].classifier.window, seen, stored, history)
+            found.append(mean_of([model.predict_proba(rows, inputs) for model in members]))
         return np.hstack(found)
 
     def combine(self, P: Probabilities) -> Probabilities:
@@ -109,10 +122,14 @@ class Predictor:
         return P if self.ensemble is None else np.asarray(self.ensemble.predict_proba(P), dtype=np.float32)
 
     def predict_proba(
-        self, X: npt.NDArray[np.float32], names: Sequence[str], inputs: BarInputs | None = None
+        self,
+        X: npt.NDArray[np.float32],
+        names: Sequence[str],
+        inputs: BarInputs | None = None,
+        history: BarInputs | None = None,
     ) -> Probabilities:
         """float32 (n, 3), class order -1, 0, 1; arguments as `base_probabilities` takes them."""
-        return self.combine(self.base_probabilities(X, names, inputs))
+        return self.combine(self.base_probabilities(X, names, inputs, history))
 
 
 def mean_of(parts: Sequence[Probabilities]) -> Probabilities:

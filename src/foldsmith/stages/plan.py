@@ -14,6 +14,7 @@ from foldsmith.models.catalogue import Model
 from foldsmith.runs.store import Run
 from foldsmith.stages.crossed import NO_OWN, Own
 from foldsmith.stages.horizon import HorizonTable, load_horizons
+from foldsmith.stages.window import checked_window
 from foldsmith.validation.cross_validate import fit_fold
 
 PROBE_ROWS = 5_000
@@ -36,8 +37,9 @@ class Plan:
 
 def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int, own: Own = NO_OWN) -> Plan:
     """Count the fits exactly; estimate time from one timed fit of each model on the last 5,000 training rows."""
-    tables = load_horizons(dataset, settings.horizons, settings.validation)
     validation = settings.validation
+    window = checked_window(dataset, settings.models, validation, settings.features)
+    tables = load_horizons(dataset, settings.horizons, validation, window=window)
     studies = validation.n_splits + 1 if validation.tune else 0
     per_model = (
         validation.n_splits

@@ -27,6 +27,8 @@ def predict_bars(
 ) -> pl.DataFrame:
     """One row for each bar whose features are known: datetime (decision time, UTC), probabilities, signal.
 
+    For a model that reads windows, for each bar whose whole window is known.
+
     The bars are read, cleaned, sampled and turned into features by the model's own recipe, so that each row equals, to
     the bit, what an evaluation of the same bars scored. Of the recipe's features those are made that the model, or a
     base model of it, sees; one that a user wrote by the file in `workspace`, which must be the one that the model was
@@ -81,7 +83,8 @@ def _on_bars(
     features = bar_features(market, (*names, *mine.fitted), own)
     matrix = feature_matrix(features, names)
     inputs = bar_inputs(features, market.bars["block"], mine.fitted)
-    return known_at(predictor, models, as_instants(market.bars["close_time"]), matrix, names, inputs)
+    closes, block = as_instants(market.bars["close_time"]), market.bars["block"]
+    return known_at(predictor, models, closes, matrix, names, inputs, block)
 
 
 def as_csv(predictions: pl.DataFrame) -> str:

@@ -21,6 +21,7 @@ from foldsmith.stages.out_of_fold import searching, single_trial
 from foldsmith.stages.publish import Provenance, publishing, run_parent
 from foldsmith.stages.scores import scored
 from foldsmith.stages.trained import write_trained
+from foldsmith.stages.window import checked_window, window_facts, window_lines
 from foldsmith.validation.cross_validate import class_shares, derived_seed, fit_fold, predict_rows, refit
 
 Say = Callable[[str], None]
@@ -46,7 +47,11 @@ def train_base(
     sees, None for all of the dataset. own : the model, where the user wrote it.
     """
     kind: Model = model if own is None else own.load()
-    table = load_horizons(dataset, (horizon,), settings)[horizon]
+    seen = {} if features is None else {model: features}
+    window = checked_window(dataset, [model], settings, seen, params)
+    table = load_horizons(dataset, (horizon,), settings, window=window)[horizon]
+    for line in window_lines([table]):
+        say(line)
     data = table.data.select(features)
     training = data.take(table.segments.training)
     with publishing(folder, "model", provenance, prefix=f"{model}_h{horizon}_") as run:
@@ -94,6 +99,7 @@ def train_base(
             "trials": len(fit.trials) or 1,
             "params": stored.params,
             "certificates": certificates,
+            **window_facts(table),
         }
         write_trained(run, stored, table.recipe, held, probabilities, metrics)
         return run.publish(

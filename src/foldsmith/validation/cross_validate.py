@@ -23,6 +23,7 @@ from foldsmith.labels.weighting import Weighting
 from foldsmith.models.base import Classifier
 from foldsmith.models.calibrators import Calibrator, calibrator_class
 from foldsmith.models.catalogue import Model, make, model_class
+from foldsmith.models.windows import shown
 from foldsmith.splits import PurgedKFold, purged_tail
 from foldsmith.validation.correction import Balance, Correction, balanced, weigh_classes
 from foldsmith.validation.fold_features import FoldFeatures, FoldModel
@@ -218,20 +219,21 @@ class _FitOn:
         return found.selecting(kept, seen.names)
 
     def _fitted_to(self, seen: Dataset) -> Classifier:
-        return self._new().fit(seen.X, seen.y, seen.weight)
+        new = self._new()
+        return new.fit(shown(new.window, seen), seen.y, seen.weight)
 
     def all_of(self, rows: Dataset) -> tuple[FoldFeatures, Classifier]:
         """Fitted on all rows, stopping nowhere early."""
         features = self.features(rows)
-        seen = features.apply(rows)
-        return features, self._new().fit(seen.X, seen.y, seen.weight)
+        return features, self._fitted_to(features.apply(rows))
 
     def stopping(self, rows: Dataset, head: Rows, tail: Rows) -> tuple[FoldFeatures, Classifier]:
         """Fitted on the head, stopping on the tail."""
         features = self.features(rows.take(head))
         on, against = features.apply(rows.take(head)), features.apply(rows.take(tail))
-        evaluation = (against.X, against.y, against.weight)
-        return features, self._new().fit(on.X, on.y, on.weight, evaluation=evaluation)
+        new = self._new()
+        evaluation = (shown(new.window, against), against.y, against.weight)
+        return features, new.fit(shown(new.window, on), on.y, on.weight, evaluation=evaluation)
 
     def _new(self) -> Classifier:
         return make(self.model, seed=self.seed, threads=self.threads, **self.params)
@@ -303,7 +305,7 @@ def refit(
 
 def predict_rows(model: FoldModel, data: Dataset) -> Probabilities:
     """Probabilities of rows as they are stored, their fitted features made first."""
-    return model.predict_proba(data.X, data.inputs)
+    return model.predict_proba(shown(model.classifier.window, data), data.inputs)
 
 
 def predict(model: Classifier | Ensemble, X: npt.NDArray[np.float32]) -> Probabilities:

@@ -157,8 +157,11 @@ class FoldModel:
     classifier: Classifier
     correction: Correction
 
-    def predict_proba(self, X: Matrix, inputs: BarInputs | None) -> Matrix:
-        """Probabilities as they are stored: float32 (n, 3), class order -1, 0, 1; see `FoldFeatures.matrix`."""
+    def predict_proba(self, X: Any, inputs: BarInputs | None) -> Matrix:
+        """Probabilities as they are stored: float32 (n, 3), class order -1, 0, 1; see `FoldFeatures.matrix`.
+
+        X : rows as the classifier is given them, see `models.windows.seen_by`.
+        """
         made = self.classifier.predict_proba(self.features.matrix(X, inputs))
         return np.asarray(self.correction.apply(made), dtype=np.float32)
 

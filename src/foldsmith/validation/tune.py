@@ -25,6 +25,7 @@ from foldsmith.errors import DataError, SettingError
 from foldsmith.models.base import Classifier, Prepared
 from foldsmith.models.catalogue import Model, make, model_class
 from foldsmith.models.parameters import searched, searched_defaults
+from foldsmith.models.windows import shown
 
 COMPLETE, PRUNED, FAILED = "complete", "pruned", "failed"
 
@@ -141,14 +142,15 @@ class _Objective:
         """Log loss on part `number`, and the rounds that early stopping kept."""
         part = self.parts[number]
         classifier: Classifier = make(self.model, seed=self.seed, threads=self.threads, **params)
+        window = classifier.window
         if number not in self._prepared:
             on, stop = part.on, part.stop
-            self._prepared[number] = classifier.prepare(on.X, on.y, on.weight, (stop.X, stop.y, stop.weight))
+            evaluation = (shown(window, stop), stop.y, stop.weight)
+            self._prepared[number] = classifier.prepare(shown(window, on), on.y, on.weight, evaluation)
         classifier.fit_prepared(self._prepared[number])
         against = part.against
-        value = weighted_log_loss(
-            against.y, part.correct(classifier.predict_proba(against.X)), against.weight
-        )
+        P = classifier.predict_proba(shown(window, against))
+        value = weighted_log_loss(against.y, part.correct(P), against.weight)
         if not math.isfinite(value):
             raise DataError(f"the log loss on the scored rows is {value}")
         return value, classifier.best_iteration_
