@@ -19,7 +19,7 @@ from foldsmith.validation.fold_features import FoldModel
 
 METHODS = ("none", "shap", "mda")
 DEFAULT = "mda"
-ROWS = {"mda": 1000, "shap": 400}
+ROWS = {"mda": 500, "shap": 400}
 """Validation rows that are looked at; more take longer and say little more of the order of features."""
 NO_SHAP = "no base model is a booster of LightGBM, XGBoost or CatBoost, whose libraries compute SHAP values; take mda"
 
