@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.workflow.conftest import Desk, Made, value
+from tests.workflow.test_docs import commands
 from tests.workflow.test_flags import covers
 
 from foldsmith.evaluation.trading_rule import DEFAULT_RULE, TradingRule
@@ -116,9 +117,14 @@ def test_trading_rules(made: Made) -> None:
     sized, summary = trades("--sizing", "probability", "--contracts", 10)
     assert sized["contracts"].n_unique() > 3
     assert summary["too_small"] >= 0
-    own, summary = trades("--overlap", "net", "--contracts", 3, "--sizing", "meta")
-    assert summary["rule"] == {"contracts": 3, "overlap": "net", "sizing": "meta"}
+    own, summary = trades("--overlap", "net", "--contracts", 3)
+    assert summary["rule"] == {"contracts": 3, "overlap": "net"}
     assert (own["datetime"].shift(-1) < own["label_end"]).any()
+    # Of three classes few sides have a probability above a half.
+    sure, summary = trades("--contracts", 3, "--sizing", "meta")
+    assert summary["rule"] == {"contracts": 3, "sizing": "meta"}
+    assert summary["too_small"] > 0
+    assert sure.height < before.height
     day, _ = trades("--flat-overnight")
     sessions = pl.read_parquet(desk.path / "data" / "datasets" / made.dataset / "bars.parquet")
     begun = day.join(sessions.select(datetime="close_time", begun="session"), on="datetime")
@@ -131,6 +137,124 @@ def test_trading_rules(made: Made) -> None:
     last = max((desk.path / "experiments" / "runs" / made.stacked / "evaluations").iterdir())
     assert "--flat-overnight" in desk.call("runs", "explain", last.name).stdout
     assert read(last).parameters == {"split": "test", "flat_overnight": True}
+
+
+@covers("evaluate", "--importance")
+def test_where_a_result_comes_from(tiny: Desk, made: Made) -> None:
+    """Cells, curves and importances are in metrics.json and on the page; --importance does what it says."""
+    folder = made.desk.path / made.evaluation
+    metrics, page = json.loads((folder / "metrics.json").read_text()), (folder / "report.html").read_text()
+    trades, rows = (pl.read_parquet(folder / f"{name}.parquet") for name in ("trades", "predictions"))
+    found = metrics["attribution"]
+    assert set(found["ways"]) == {
+        "year", "part of the day", "hour", "weekday", "volatility", "trend", "side"
+    }  # fmt: skip
+    for name in ("year", "part of the day", "hour", "weekday", "volatility"):
+        cells = found["ways"][name]["cells"]
+        assert sum(cell["trades"] for cell in cells) == trades.height, name
+        assert sum(cell["net"] for cell in cells) == pytest.approx(trades["net"].sum())
+        assert sum(cell["rows"] for cell in cells) == rows.height
+    by_hour = {cell["name"][:2]: cell["trades"] for cell in found["ways"]["hour"]["cells"] if cell["trades"]}
+    hours = trades["datetime"].dt.convert_time_zone("America/Chicago").dt.strftime("%H")
+    assert by_hour == dict(hours.value_counts().iter_rows())
+    assert found["looked_at"] == sum(len(way["cells"]) for way in found["ways"].values())
+    costs = metrics["sensitivity"]["costs"]["points"]
+    assert costs[1]["net"] == pytest.approx(metrics["backtest"]["net"])
+    assert metrics["importance"]["of"] > metrics["importance"]["rows"] == 500
+    drift = metrics["drift"]
+    assert [one["name"] for one in drift["predictions"]] == ["prob_short", "prob_neutral", "prob_long"]
+    seen = json.loads((made.desk.path / "data" / "datasets" / made.dataset / "recipe.json").read_text())
+    assert [one["name"] for one in drift["features"]] == seen["features"]
+    for text in ("How far these rows have moved",
+                 "Where the result comes from", "Features the model leans on", "How rows were kept apart",
+                 f"foldsmith audit --run {made.stacked}", 'data-chart="by-hour"', 'id="chart-data"'):  # fmt: skip
+        assert text in page
+    booster = tiny.train("--model", "lightgbm", "--horizon", 5)
+    shap, told = evaluated(tiny, booster.id, "--importance", "shap")
+    assert told["importance"]["models"]["lightgbm"]["rows"] == 400
+    assert read(shap).parameters == {"split": "validation", "importance": "shap"}
+    assert "--importance shap" in tiny.call("runs", "explain", shap.name).stdout
+    none, bare = evaluated(tiny, booster.id, "--importance", "none")
+    assert "Features the model leans on" not in (none / "report.html").read_text()
+    # It is no other model and no other rule: the same numbers, and no further look is paid for.
+    assert bare["verdict"] == told["verdict"]
+    assert bare["drift"]["predictions"] is None  # validation rows are what others are compared with
+    linear = tiny.train("--model", "logistic", "--horizon", 5)
+    assert "booster" in evaluated(tiny, linear.id, "--importance", "shap")[1]["importance"]["skipped"]
+
+
+def test_importance_reads_validation_rows_alone(made: Made) -> None:
+    """Poison in all other rows changes no bit of it."""
+    import numpy as np
+
+    from foldsmith.config import ValidationSettings
+    from foldsmith.stages.horizon import load_horizons
+    from foldsmith.stages.importance import importance
+    from foldsmith.stages.model_store import read_model, revive
+
+    desk = made.desk.path
+    path, model = desk / "data" / "datasets" / made.dataset, desk / "experiments" / "runs" / made.stacked
+    table = load_horizons(Run(path, read(path)), (10,), ValidationSettings())[10]
+    predictor = revive(read_model(Run(model, read(model)), "model"))
+    before = importance(predictor, table, "mda", joined=False, seed=1)
+    others = np.setdiff1d(np.arange(len(table.data)), table.segments.validation)
+    table.data.X[others] = 1e6
+    table.data.y[others] = 1
+    assert importance(predictor, table, "mda", joined=False, seed=1) == before
+    assert "several datasets" in importance(predictor, table, "mda", joined=True, seed=1)["skipped"]
+
+
+@covers("compare", "runs", "--split", "--json", "--workspace", "--also")
+@covers("leaderboard", "--split", "--symbol", "--by", "--json", "--workspace", "--also")
+def test_evaluations_side_by_side_open_nothing(tiny: Desk, tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "desk")
+    shutil.copytree(tiny.path, desk.path)
+    shutil.rmtree(desk.path / "experiments" / "runs", ignore_errors=True)  # of other tests
+    first, second = (desk.train("--model", name, "--horizon", 5).id for name in ("logistic", "random_forest"))
+    (one, metrics), (two, _) = (evaluated(desk, run, "--importance", "none") for run in (first, second))
+    evaluated(desk, first, "--importance", "none")
+    # Without dataset and raw bars nothing held out can be read; and no look is entered.
+    (desk.path / "data").rename(tmp_path / "away")
+    looks = desk.everything()
+    found = json.loads(desk.call("compare", first, two.name, "--json").stdout)
+    assert [run["id"] for run in found["runs"]][1] == two.name
+    assert found["rows"] == pl.read_parquet(one / "predictions.parquet").height
+    assert found["runs"][0]["scores"]["log_loss"] == pytest.approx(metrics["log_loss"])
+    differences = found["against"][0]["differences"]
+    scores = [run["scores"]["direction_auc"] for run in found["runs"]]
+    assert differences["direction_auc"]["difference"] == pytest.approx(scores[1] - scores[0])
+    assert differences["log_loss"]["low"] is None  # three days
+    shown = (
+        Desk(tmp_path).call("compare", first, second, "--workspace", "desk", "--split", "validation").stdout
+    )
+    assert "no interval: too few days" in shown
+    board = json.loads(desk.call("leaderboard", "--json").stdout)
+    assert [row["score"] for row in board["rows"]] == sorted(scores, reverse=True)
+    assert {row["model"]: row["looks"] for row in board["rows"]} == {first: 2, second: 1}
+    assert board["things_tried"] == max(row["trials"] for row in board["rows"]) > 1
+    assert board["yardstick"] == 0.5
+    by_net = json.loads(desk.call("leaderboard", "--by", "net", "--symbol", "MES", "--json").stdout)["rows"]
+    assert by_net[0]["score"] == by_net[0]["net"] >= by_net[1]["net"]
+    assert "direction AUC (yardstick 0.5)" in Desk(tmp_path).call("leaderboard", "--workspace", "desk").stdout
+    named = {"RUN_ID": first, "OTHER_ID": second}
+    for words in commands("docs/report.md"):
+        desk.call(*(named.get(word, word) for word in words))
+    for empty in (["--split", "test"], ["--symbol", "CL"]):
+        assert "no evaluation at" in desk.call("leaderboard", *empty).stdout
+    assert "name 2 to" in desk.denied("compare", first)
+    assert "named twice" in desk.denied("compare", one.name, one.name)
+    assert "has no evaluation at test rows" in desk.denied("compare", first, second, "--split", "test")
+    assert desk.everything() == looks
+    # Evaluations in a folder of the user's own are found by --also.
+    (tmp_path / "mine").mkdir()
+    shutil.move(desk.path / "experiments" / "runs" / second, tmp_path / "mine" / second)
+    assert second in desk.denied("compare", first, second)
+    also = ["--also", tmp_path / "mine"]
+    assert json.loads(desk.call("compare", first, second, "--json", *also).stdout) == found
+    assert len(json.loads(desk.call("leaderboard", "--json").stdout)["rows"]) == 1
+    assert json.loads(desk.call("leaderboard", "--json", *also).stdout)["rows"] == board["rows"]
+    (tmp_path / "mine" / second / "evaluations" / two.name / "metrics.json").write_text("{}")
+    assert "was changed" in desk.denied("compare", first, second, *also)
 
 
 def test_the_walk_over_bars_is_the_default_rule(made: Made, monkeypatch: pytest.MonkeyPatch) -> None:

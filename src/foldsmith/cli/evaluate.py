@@ -22,6 +22,13 @@ from foldsmith.evaluation.trading_rule import OVERLAPS, SIZINGS, TradingRule
     "--snooping", is_flag=True, help="Also run SPA, StepM and MCS, which need arch (extra `stats`)."
 )
 @click.option(
+    "--importance",
+    type=click.Choice(["none", "shap", "mda"]),
+    default="mda",
+    show_default=True,
+    help="Weigh features on validation rows: what a model loses without one (any model), or SHAP values (boosters).",
+)
+@click.option(
     "--sizing",
     type=click.Choice(SIZINGS),
     default="fixed",
@@ -51,6 +58,7 @@ def evaluate(
     split: str,
     runs_dir: Path | None,
     snooping: bool,
+    importance: str,
     sizing: str,
     contracts: int,
     overlap: str,
@@ -66,8 +74,9 @@ def evaluate(
     workspace = open_workspace(workspace_dir)
     folder = workspace.runs if runs_dir is None else runs_dir
     found = run_evaluation(
-        workspace, run_id, split, provenance(workspace), say, folder=folder, rule=rule, snooping=snooping
-    )
+        workspace, run_id, split, provenance(workspace), say,
+        folder=folder, rule=rule, snooping=snooping, importances=importance,
+    )  # fmt: skip
     say(score_line(split, found.metrics))
     for name, scores in found.metrics["members"].items():
         say(score_line(f"  base model {name}", scores))

@@ -15,6 +15,7 @@ from foldsmith.cli.predict import predict
 from foldsmith.cli.remake import reproduce
 from foldsmith.cli.runs import runs
 from foldsmith.cli.simulate import simulate
+from foldsmith.cli.standings import compare, leaderboard
 from foldsmith.cli.train import train
 
 
@@ -28,5 +29,18 @@ def main() -> None:
 
 
 runs.add_command(reproduce)
-for command in (simulate, pipeline, cv, train, evaluate, predict, features, models, runs, audit):
+for command in (
+    simulate,
+    pipeline,
+    cv,
+    train,
+    evaluate,
+    predict,
+    features,
+    models,
+    runs,
+    audit,
+    compare,
+    leaderboard,
+):
     main.add_command(command)

@@ -61,17 +61,17 @@ def backtest(
     trade. Errors: DataError, SettingError.
     """
     costs = Costs(tick_size, tick_value, commission, slippage_ticks)
-    market = _Market.read(labels, sessions)
+    market = Market.read(labels, sessions)
     side = _check_signal(signal, labels.height)
-    taken, skipped = _one_at_a_time(side, market.t0, market.t1)
-    trades = _trades(market, costs, side, taken)
+    taken, skipped = one_at_a_time(side, market.t0, market.t1)
+    trades = trades_of(market, costs, side, taken)
     daily = daily_table(trades, market.days)
     summary = summary_of(trades, daily, skipped, market.n_bars, periods_per_year)
     yardsticks: dict[str, Any] = {"always_flat": {"trades": 0, "gross": 0.0, "cost": 0.0, "net": 0.0}}
     for name, every in (("always_long", 1), ("always_short", -1)):
         same = np.full(labels.height, every, dtype=np.int8)
-        rows, passed = _one_at_a_time(same, market.t0, market.t1)
-        other = _trades(market, costs, same, rows)
+        rows, passed = one_at_a_time(same, market.t0, market.t1)
+        other = trades_of(market, costs, same, rows)
         yardsticks[name] = summary_of(
             other, daily_table(other, market.days), passed, market.n_bars, periods_per_year
         )
@@ -90,10 +90,10 @@ def daily_profit(
 ) -> pl.DataFrame:
     """`daily` of `backtest` alone, without its yardsticks: for many models at once."""
     costs = Costs(tick_size, tick_value, commission, slippage_ticks)
-    market = _Market.read(labels, sessions)
+    market = Market.read(labels, sessions)
     side = _check_signal(signal, labels.height)
-    taken, _ = _one_at_a_time(side, market.t0, market.t1)
-    return daily_table(_trades(market, costs, side, taken), market.days)
+    taken, _ = one_at_a_time(side, market.t0, market.t1)
+    return daily_table(trades_of(market, costs, side, taken), market.days)
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class _Market:
-    """Labels and bars as arrays; first and last: number of the bar that closes at t0 and at t1."""
+class Market:
+    """Labels and bars as arrays, checked once; first and last: number of the bar that closes at t0 and at t1."""
 
     labels: pl.DataFrame
     t0: Instants
@@ -130,7 +130,8 @@ class _Market:
     n_bars: int
 
     @classmethod
-    def read(cls, labels: pl.DataFrame, sessions: pl.DataFrame) -> _Market:
+    def read(cls, labels: pl.DataFrame, sessions: pl.DataFrame) -> Market:
+        """From tables as `backtest` takes them; DataError."""
         for frame, names, what in (
             (labels, ("datetime", "label_end", "entry", "exit_long", "exit_short"), "labels"),
             (sessions, ("close_time", "session"), "sessions"),
@@ -150,6 +151,7 @@ class _Market:
 
     @property
     def days(self) -> pl.Series:
+        """Every trading day once, in order."""
         return self.session.unique().sort()
 
 
@@ -173,7 +175,7 @@ def _check_signal(signal: Any, n: int) -> npt.NDArray[np.int8]:
     return side.astype(np.int8)
 
 
-def _one_at_a_time(side: npt.NDArray[np.int8], t0: Instants, t1: Instants) -> tuple[Rows, int]:
+def one_at_a_time(side: npt.NDArray[np.int8], t0: Instants, t1: Instants) -> tuple[Rows, int]:
     """Rows that trade, and how many signals were skipped because a position was open."""
     wanted = np.flatnonzero(side)
     taken = []
@@ -185,7 +187,8 @@ def _one_at_a_time(side: npt.NDArray[np.int8], t0: Instants, t1: Instants) -> tu
     return np.asarray(taken, dtype=np.int64), len(wanted) - len(taken)
 
 
-def _trades(market: _Market, costs: Costs, side: npt.NDArray[np.int8], taken: Rows) -> pl.DataFrame:
+def trades_of(market: Market, costs: Costs, side: npt.NDArray[np.int8], taken: Rows) -> pl.DataFrame:
+    """`trades` of `backtest` for rows that trade."""
     rows = market.labels.select("datetime", "label_end", "entry", "exit_long", "exit_short")[taken]
     sides = side[taken]
     entry = rows["entry"].to_numpy()

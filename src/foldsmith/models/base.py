@@ -129,6 +129,17 @@ class Classifier(ABC):
         P = np.asarray(self._predict(features), dtype=np.float64)
         return np.asarray(P / P.sum(axis=1, keepdims=True))
 
+    def contributions(self, X: Matrix) -> Probabilities | None:
+        """What each feature adds to each class's score, float64 (n, 3, p + 1), a constant last; None but for boosters.
+
+        SHAP values, computed by the model's own library: they add up to the score before it becomes a probability.
+        """
+        features = checked_features(X, self._fitted_features())
+        found = self._contributions(features)
+        return (
+            None if found is None else np.asarray(found, dtype=np.float64).reshape(len(X), len(CLASSES), -1)
+        )
+
     @property
     def window(self) -> int:
         """Bars of the window that a row is; 0 for a model that reads single bars."""
@@ -197,6 +208,10 @@ class Classifier(ABC):
     @abstractmethod
     def _predict(self, X: Matrix) -> npt.NDArray[Any]:
         """(n, 3) not negative and of positive sum."""
+
+    def _contributions(self, X: Matrix) -> npt.NDArray[Any] | None:  # noqa: ARG002 - for those that have them
+        """(n, 3, p + 1) or (n, 3 (p + 1)), class by class."""
+        return None
 
     @abstractmethod
     def _dump(self) -> tuple[dict[str, Any], dict[str, bytes]]:

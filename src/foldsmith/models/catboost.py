@@ -98,6 +98,15 @@ class CatBoost(Classifier):
         E = np.exp(raw - raw.max(axis=1, keepdims=True))
         return np.asarray(E / E.sum(axis=1, keepdims=True))
 
+    def _contributions(self, X: Matrix) -> npt.NDArray[Any] | None:
+        import catboost
+
+        if self._only is not None:
+            return None
+        pool = catboost.Pool(X, thread_count=self.threads)
+        found = self._booster.get_feature_importance(pool, type="ShapValues", thread_count=self.threads)
+        return np.asarray(found)
+
     def _dump(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         facts = {"only_class": self._only}
         # The public way to the same bytes goes through a file, and models touch no disk.

@@ -98,6 +98,9 @@ class LightGBM(Classifier):
     def _predict(self, X: Matrix) -> npt.NDArray[Any]:
         return np.asarray(self._booster.predict(X, num_threads=self.threads))
 
+    def _contributions(self, X: Matrix) -> npt.NDArray[Any]:
+        return np.asarray(self._booster.predict(X, pred_contrib=True, num_threads=self.threads))
+
     def _dump(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         return {}, {FILE: self._text.encode()}
 

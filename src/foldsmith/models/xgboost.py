@@ -86,6 +86,12 @@ class XGBoost(Classifier):
         self._booster.set_param({"nthread": self.threads})
         return np.asarray(self._booster.inplace_predict(X))
 
+    def _contributions(self, X: Matrix) -> npt.NDArray[Any]:
+        import xgboost
+
+        self._booster.set_param({"nthread": self.threads})
+        return np.asarray(self._booster.predict(xgboost.DMatrix(X, nthread=self.threads), pred_contribs=True))
+
     def _dump(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         return {}, {FILE: bytes(self._booster.save_raw("ubj"))}
 

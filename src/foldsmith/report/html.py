@@ -1,4 +1,4 @@
-"""One evaluation as one HTML file that needs nothing else: no script, no link, no picture from elsewhere."""
+"""One evaluation as one HTML file that needs nothing else: no link, no picture or script from elsewhere."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from foldsmith.evaluation.backtest import Backtest
-from foldsmith.report import sections
-from foldsmith.report.markup import html, page, pairs
+from foldsmith.report import origin, sections
+from foldsmith.report.charts import chart_data, embedded
+from foldsmith.report.markup import Markup, html, page, pairs
+from foldsmith.report.movement import drift_section
 from foldsmith.report.significance import tried_section
 from foldsmith.report.verdict import cards, judgement, verdict
 
@@ -31,6 +33,11 @@ def render(
     provenance: Mapping[str, Any] | None = None,
     judged: Mapping[str, Any] | None = None,
     significance: Mapping[str, Any] | None = None,
+    attribution: Mapping[str, Any] | None = None,
+    sensitivity: Mapping[str, Any] | None = None,
+    importance: Mapping[str, Any] | None = None,
+    drift: Mapping[str, Any] | None = None,
+    separation: Mapping[str, Any] | None = None,
 ) -> str:
     """The report of one model on one split, as the text of a self-contained HTML file.
 
@@ -42,10 +49,13 @@ def render(
     rows; statements : sentences a reader must know, such as that on the meta-learner's cross-validation;
     findings : what cleaning and marking found, as in a dataset's findings.json; labels, provenance : names and
     values, nested as they like; judged, significance : what `verdict.Verdict.as_dict` and the stage `significance`
-    return. Whatever is None has no section.
+    return; attribution, sensitivity, importance, drift : what the stages of these names return; separation : what
+    `origin.separation_section` takes. Whatever is None has no section.
     All text is escaped; equal arguments give equal bytes. Raises nothing of its own.
     """
     seen = max(looks.values()) if looks else None
+    charts = chart_data(backtest, calibration, attribution, sensitivity, currency)
+    data, scripts, style = embedded(charts) if charts else (Markup(""), (), "")
     body = "".join(
         (
             '<header><div class="brand">Foldsmith report</div>',
@@ -59,10 +69,16 @@ def render(
             sections.member_section(members, metrics),
             sections.recovery_section(recovery),
             sections.backtest_section(backtest, currency),
+            origin.sensitivity_section(sensitivity, currency),
+            origin.attribution_section(attribution, currency),
+            origin.importance_section(importance),
+            drift_section(drift),
             sections.calibration_section(calibration),
             sections.confusion_section(metrics),
+            origin.separation_section(separation),
             sections.data_section(findings, labels),
             sections.provenance_section(provenance),
+            data,
         )
     )
-    return page(title, body)
+    return page(title, body, scripts=scripts, style=style)

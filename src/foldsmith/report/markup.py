@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 from html import escape
 from math import isfinite
 from typing import Any
@@ -93,14 +95,23 @@ def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return level
 
 
-def page(title: str, body: str, *, generator: str = "foldsmith") -> str:
-    """A whole page around `body`: one file that loads nothing and runs nothing."""
+def page(
+    title: str, body: str, *, generator: str = "foldsmith", scripts: Sequence[str] = (), style: str = ""
+) -> str:
+    """A whole page around `body`: one file that loads nothing, and runs nothing but `scripts`, in order, after it.
+
+    scripts, style : text of the program's own; style goes before that of every page, which overrules it.
+    """
+    # Only scripts with these very bytes are run: one that slipped in with some text is not.
+    hashes = " ".join(f"'sha256-{b64encode(sha256(one.encode()).digest()).decode()}'" for one in scripts)
+    allowed = f"; script-src {hashes}" if hashes else ""
+    run = "".join(f"<script>{one}</script>" for one in scripts)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta name="generator" content="{html(generator)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         # Nothing may be loaded or run, even if some text slipped through unescaped.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src '
-        "'unsafe-inline'\">"
-        f"<title>{html(title)}</title><style>{CSS}</style></head><body><main>{body}</main></body></html>\n"
+        f"'unsafe-inline'{allowed}\">"
+        f"<title>{html(title)}</title><style>{style}{CSS}</style></head><body><main>{body}</main>{run}</body></html>\n"
     )

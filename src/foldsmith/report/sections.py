@@ -8,6 +8,7 @@ from typing import Any
 from foldsmith.evaluation.backtest import Backtest
 from foldsmith.evaluation.bootstrap import MIN_DAYS
 from foldsmith.evaluation.trading_rule import TradingRule
+from foldsmith.report.charts import chart
 from foldsmith.report.feature_findings import feature_tables
 from foldsmith.report.figures import equity_figure, interval_strip, profit_figure, reliability_figure
 from foldsmith.report.findings import cleaning_tables
@@ -15,6 +16,10 @@ from foldsmith.report.markup import NONE, Markup, flat, html, note, number, pair
 
 Scores = Mapping[str, Any]
 CLASS_NAMES = ("short", "neutral", "long")
+ABOUT_CHARTS = (
+    "In a browser: point at a chart to read it, drag to look closer, double-click to go back, click a name to "
+    "hide it."
+)
 
 _ROWS = (
     ("log loss", "log_loss", "log_loss_base", "lower is better; base rate"),
@@ -121,7 +126,7 @@ def calibration_section(calibration: Mapping[str, Any] | None) -> Markup:
         "forecast. "
         "ECE is the mean distance from it; it is above 0 by chance alone."
     )
-    return section("Calibration", reliability_figure(calibration), note(said))
+    return section("Calibration", chart("reliability", reliability_figure(calibration)), note(said))
 
 
 def backtest_section(backtest: Backtest | None, currency: str) -> Markup:
@@ -146,7 +151,11 @@ def backtest_section(backtest: Backtest | None, currency: str) -> Markup:
     grid = table(["", *columns, "interval"], rows) + _about_intervals(summary)
     if not summary["trades"]:
         return section("Trading", note(rule), note("No signal was given: the model never traded."), grid)
-    figures = (equity_figure(backtest.daily, currency), profit_figure(backtest.trades, currency))
+    figures = (
+        chart("equity", equity_figure(backtest.daily, currency)),
+        note(ABOUT_CHARTS),
+        profit_figure(backtest.trades, currency),
+    )
     return section("Trading", note(rule), grid, *figures)
 
 

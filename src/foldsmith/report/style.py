@@ -39,6 +39,7 @@ caption { text-align: left; color: var(--muted); font-size: 13.5px; padding-bott
 th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); text-align: right; white-space:
   nowrap; }
 th { color: var(--muted); font-weight: 500; font-size: 13px; vertical-align: bottom; }
+thead th { white-space: normal; }
 th:first-child, td:first-child { text-align: left; }
 td small { color: var(--muted); }
 .strip { width: 150px; height: 18px; vertical-align: middle; }
@@ -58,9 +59,23 @@ td small { color: var(--muted); }
   0; }
 .pairs dd { overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 .hash { font-family: ui-monospace, "SF Mono", Menlo, Consolas, monospace; font-size: 12.5px; }
-@media print { :root { --paper: #fff; --panel: #fff; --ink: #000; --muted: #555; --line: #ddd; --accent:
+.chart { display: none; margin: 10px 0 6px; } .live .chart { display: block; } .live .still { display: none; }
+.u-legend { width: auto; font-size: 13px; text-align: left; margin: 2px 0 0 44px; }
+.u-legend th, .u-legend td { border: 0; padding: 1px 4px 1px 0; color: var(--ink); text-align: left; }
+.u-legend .u-series { margin-right: 14px; } .u-legend th { cursor: pointer; color: var(--muted); }
+.u-legend .u-marker { border-radius: 2px; }
+.u-select { background: color-mix(in srgb, var(--accent) 14%, transparent); }
+.u-hz .u-cursor-x, .u-vt .u-cursor-y { border-right-color: var(--muted); }
+.u-hz .u-cursor-y, .u-vt .u-cursor-x { border-bottom-color: var(--muted); }
+@media (max-width: 600px) { main { padding: 24px 16px 48px; } h1 { font-size: 23px; }
+  .two { grid-template-columns: 1fr; }
+  .pairs { grid-template-columns: minmax(0, 1fr); gap: 0; } .pairs dd { margin-bottom: 6px; }
+  .u-legend { margin-left: 0; } }
+@media print { .live .chart { display: none; } .live .still { display: block; }
+  :root { --paper: #fff; --panel: #fff; --ink: #000; --muted: #555; --line: #ddd; --accent:
   #2459c9;
   --short: #c2571b; --neutral: #7d8490; --long: #14806f; --good: #14806f; --bad: #b3401c; --wash: #f6f6f6; }
   body { font-size: 12px; } main { padding: 0; max-width: none; } h2, h3 { break-after: avoid; }
-  table, .figure, .card, .verdict { break-inside: avoid; } .scroll { overflow: visible; } }
+  .figure, .card, .verdict, tr { break-inside: avoid; } .scroll { overflow: visible; }
+  table, th, caption { font-size: 10px; } th, td { padding: 3px 7px 3px 0; } }
 """

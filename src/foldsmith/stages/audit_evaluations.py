@@ -23,6 +23,7 @@ from foldsmith.runs.store import Run, Workspace, read_json
 from foldsmith.runs.tried import Tried
 from foldsmith.stages.evaluate import _settings, evaluate
 from foldsmith.stages.horizon import load_horizons
+from foldsmith.stages.importance import DEFAULT
 from foldsmith.stages.join import events
 from foldsmith.stages.model_store import read_model
 from foldsmith.stages.models_file import revived
@@ -91,6 +92,7 @@ def _prove_again(workspace: Workspace, model: Run, run: Run) -> Proof:
             workspace, model.id, split, Provenance(("audit",), Ledger(target.ledger)), _quiet,
             folder=model.path.parent, output=target.runs / model.id / EVALUATIONS, code=workspace,
             rule=TradingRule.from_dict(known), snooping=bool(known.get("snooping", False)),
+            importances=str(known.get("importance", DEFAULT)),
             counted=None if counted is None else Tried.from_dict(counted),
         ).run  # fmt: skip
         problems = [

@@ -21,9 +21,12 @@ from foldsmith.evaluation.trading_rule import DEFAULT_RULE, TradingRule
 from foldsmith.runs.ledger import LookCount
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
 from foldsmith.runs.tried import Tried, tried
+from foldsmith.stages.attribution import attributed, sensitivity
+from foldsmith.stages.evaluation_drift import drifted
 from foldsmith.stages.evaluation_report import Found, report
 from foldsmith.stages.horizon import HorizonTable, load_horizons
-from foldsmith.stages.joined_model import scored_rows
+from foldsmith.stages.importance import DEFAULT, importance
+from foldsmith.stages.joined_model import read_join, scored_rows
 from foldsmith.stages.model_store import Predictor, read_model
 from foldsmith.stages.models_file import revived
 from foldsmith.stages.oof_profits import out_of_fold_profits
@@ -75,12 +78,14 @@ def evaluate(
     code: Workspace | None = None,
     rule: TradingRule = DEFAULT_RULE,
     snooping: bool = False,
+    importances: str = DEFAULT,
     counted: Tried | None = None,
 ) -> Evaluated:
     """Open `split`, score, trade, judge, report, and publish in `output`, unless given the model's own `evaluations/`.
 
     code : the workspace that names the models that the user wrote; this one unless given. snooping : run the tests of
-    `evaluation.snooping` too. counted : what had been tried when an evaluation was first made, for making it again;
+    `evaluation.snooping` too. importances : how the model's features are weighed, one of
+    `stages.importance.METHODS`. counted : what had been tried when an evaluation was first made, for making it again;
     the ledger says it otherwise.
     """
     model = open_model(workspace, run_id, folder)
@@ -109,6 +114,11 @@ def evaluate(
         traded.summary["interval"] = _interval(traded, settings.seed)
         metrics["backtest"] = traded.summary
         metrics["recovery"] = _recovery(table, metrics)
+        metrics["attribution"] = attributed(dataset, table, rows, P, metrics["base_rate"], traded)
+        joined = read_join(model) is not None
+        metrics["importance"] = importance(predictor, table, importances, joined=joined, seed=settings.seed)
+        metrics["drift"] = drifted(model, predictor, table, split, held, P)
+        metrics["sensitivity"] = sensitivity(dataset, table, rows, P, traded)
         profits = out_of_fold_profits(workspace, model, dataset, table)
         metrics["significance"] = significance(
             traded, counted, profits, seed=settings.seed, snooping=snooping
@@ -120,7 +130,7 @@ def evaluate(
         found = Found(model, dataset, table, split, held, P, metrics, traded, looks, counted)
         (run.path / "report.html").write_text(report(found), encoding="utf-8")
         published = run.publish(
-            parameters={"split": split, **rule.as_dict(), **({"snooping": True} if snooping else {})},
+            parameters={"split": split, **rule.as_dict(), **_stated(snooping, importances)},
             parents=[run_parent(model), run_parent(dataset)],
             seed=settings.seed,
             extra={
@@ -131,6 +141,12 @@ def evaluate(
             },
         )
     return Evaluated(published, metrics, looks)
+
+
+def _stated(snooping: bool, importances: str) -> dict[str, Any]:
+    """Flags of an evaluation as its manifest has them: those that are not the default."""
+    told: dict[str, Any] = {"snooping": True} if snooping else {}
+    return told | ({} if importances == DEFAULT else {"importance": importances})
 
 
 def _settings(model: Run) -> ValidationSettings:

@@ -17,6 +17,7 @@ from foldsmith.runs.store import Run
 from foldsmith.runs.tried import Tried
 from foldsmith.stages.findings import label_findings
 from foldsmith.stages.horizon import HorizonTable
+from foldsmith.stages.joined import coverage_lines
 from foldsmith.stages.recipe import Recipe
 from foldsmith.validation.cross_validate import Probabilities
 
@@ -74,6 +75,11 @@ def report(found: Found) -> str:
         provenance=_provenance(found),
         judged=metrics["verdict"],
         significance=metrics["significance"],
+        attribution=metrics["attribution"],
+        sensitivity=metrics["sensitivity"],
+        importance=metrics["importance"],
+        drift=metrics["drift"],
+        separation=_separation(metrics["trained"], found.model.id),
     )
 
 
@@ -84,6 +90,17 @@ def _labels(found: Found) -> dict[str, Any]:
         **_labelling(table.recipe, table.horizon),
         "purged or embargoed between segments": len(table.data)
         - sum(len(rows) for rows in table.segments.named().values()),
+    }
+
+
+def _separation(trained: Mapping[str, Any], run_id: str) -> dict[str, Any]:
+    """How rows were kept apart; models made before certificates were kept have none."""
+    return {
+        "certificates": trained.get("certificates", {}),
+        "coverage": list(coverage_lines(trained["coverage"])) if "coverage" in trained else [],
+        # An audit writes to where it is told and changes no run, so none can be read here.
+        "audit": f"Not audited as far as this page knows: run foldsmith audit --run {run_id}, which proves all of this "
+        "again from the stored files.",
     }
 
 

@@ -29,6 +29,7 @@ from foldsmith.stages.ensemble_options import EnsembleOptions
 from foldsmith.stages.evaluate import evaluate
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_recipe
+from foldsmith.stages.importance import DEFAULT
 from foldsmith.stages.models_file import check_named, load_as_recorded, records_of
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
@@ -255,6 +256,7 @@ class _Remaking:
             code=self.source,
             rule=rule,
             snooping=bool(known.get("snooping", False)),
+            importances=str(known.get("importance", DEFAULT)),
             # What is made again is judged as it was: by what had been tried by then.
             counted=Tried.from_dict(counted) if beside and counted is not None else None,
         ).run
