@@ -117,7 +117,7 @@ class _Desk:
             meta[name] = read_json(model.path / "metrics.json")["meta_out_of_fold"]["direction_auc"]
             for split in HELD_OUT:
                 seen = evaluation.evaluate(
-                    self.workspace, model.id, split, self.provenance, _quiet, folder=runs
+                    self.workspace, model.id, split, self.provenance, _quiet, folder=runs, importances="none"
                 )
                 self._held_out(f"{name} {split}", seen)
                 gain[f"{name} {split}"] = _gain(seen.metrics)
