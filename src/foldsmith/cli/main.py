@@ -7,6 +7,7 @@ import click
 import foldsmith
 from foldsmith.cli.audit import audit
 from foldsmith.cli.cv import cv
+from foldsmith.cli.drift import drift
 from foldsmith.cli.evaluate import evaluate
 from foldsmith.cli.features import features
 from foldsmith.cli.models import models
@@ -14,6 +15,7 @@ from foldsmith.cli.pipeline import pipeline
 from foldsmith.cli.predict import predict
 from foldsmith.cli.remake import reproduce
 from foldsmith.cli.runs import runs
+from foldsmith.cli.serve import serve
 from foldsmith.cli.simulate import simulate
 from foldsmith.cli.train import train
 
@@ -28,5 +30,18 @@ def main() -> None:
 
 
 runs.add_command(reproduce)
-for command in (simulate, pipeline, cv, train, evaluate, predict, features, models, runs, audit):
+for command in (
+    simulate,
+    pipeline,
+    cv,
+    train,
+    evaluate,
+    predict,
+    features,
+    models,
+    runs,
+    audit,
+    serve,
+    drift,
+):
     main.add_command(command)
