@@ -79,7 +79,7 @@ def test_dependent_rows_of_one_law_are_not_called_moved_by_the_test() -> None:
 def test_words_and_distances() -> None:
     rng = np.random.default_rng(0)
     train = rng.normal(size=(4000, 3))
-    other = rng.normal(size=(2000, 3)) + [0, 0.4, 1.5]
+    other = rng.normal(size=(2000, 3)) + np.array([0, 0.4, 1.5])
     found = drift_table(train, other, ["a", "b", "c"])
     assert [entry["name"] for entry in found] == ["a", "b", "c"]
     assert [entry["verdict"] for entry in found] == ["stable", "moving", "moved"]

@@ -71,7 +71,7 @@ def _lines(found: Drift) -> Iterator[str]:
     for entries in (found.predictions, found.features):
         for entry in sorted(entries, key=lambda entry: -entry["psi"]):
             yield _line(entry)
-    yield "PSI below 0.1 is called stable, to 0.25 moving, above moved; p of KS is of the rows that count as independent"
+    yield "PSI below 0.1 is called stable, to 0.25 moving, above moved; p is of the rows that count as independent"
 
 
 def _line(entry: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ Floats = npt.NDArray[Any]
 BINS = 10
 """Bins of the population stability index, each with about as many training rows."""
 STABLE, MOVED = 0.1, 0.25
-"""Below the first a distribution counts as stable, above the second as moved: the usual rule of thumb of credit scoring."""
+"""Below the first a distribution counts as stable, above the second as moved: the rule of thumb of credit scoring."""
 LEAST_EFFECTIVE = 30
 """Independent rows that the index and the test need, at least."""
 _MOST_LAGS = 5000

@@ -1,7 +1,7 @@
 """Bars as they come, one after the other, made into the bars of a timeframe by the very code of phase 1.
 
-What `add` gives equals, to the bit, the last rows of `market_bars` of all bars given so far. It looks at the bars of the
-newest sessions alone, and takes all of them again wherever that could make a difference.
+Its bars equal, to the bit, those of `market_bars` of all rows given so far. It looks at the rows of the newest sessions
+alone, and takes all of them again wherever that could make a difference.
 """
 
 from __future__ import annotations
