@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.installed-peers
-OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py
+OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py tests/workflow/test_serving.py
 
 .PHONY: demo test check proof audit crash-test bench install lock
 
@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 $(PEERS): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,peers]" -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,serve,peers]" httpx -c constraints.txt
 	touch $@
 
 install: $(STAMP)  ## make the environment in .venv
