@@ -103,6 +103,8 @@ class LiveBars:
         they may begin, or go on, after more missing minutes than `max_gap_minutes`, where phase 1 begins a new block.
         Raises DataError, and says why, for rows that do not follow or cannot be bars.
         """
+        if rows.is_empty():
+            raise DataError("no bar is given.")
         rows = self._fitted(rows)
         _check_size(self.height + rows.height)
         instants = _instants(rows)
@@ -153,8 +155,6 @@ class LiveBars:
         ).cast(dict(schema))
 
     def _check_follow(self, instants: Instants, over_hole: bool) -> None:
-        if len(instants) == 0:
-            raise DataError("no bar is given.")
         check_plausible(int(instants.min()), int(instants.max()))
         before = np.r_[self.last, instants[:-1]]
         early = np.flatnonzero(instants < before + self.length)
