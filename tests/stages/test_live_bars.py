@@ -19,8 +19,8 @@ from foldsmith.stages.live_bars import LiveBars
 from foldsmith.stages.market_bars import market_bars
 
 MES = instrument("MES")
-OPEN = datetime(2024, 1, 8, 23, tzinfo=UTC)
-SESSION = 23 * 60
+OPEN = datetime(2024, 1, 7, 23, tzinfo=UTC)
+"""A Sunday: five sessions a week open on the evening before."""
 
 
 def minutes(seed: int, sessions: int, *, per_session: int = 150, roll: int | None = None) -> pl.DataFrame:
@@ -28,7 +28,7 @@ def minutes(seed: int, sessions: int, *, per_session: int = 150, roll: int | Non
     rng = np.random.default_rng(seed)
     rows, price = [], 5000.0
     for session in range(sessions):
-        begin = OPEN + timedelta(days=session)
+        begin = OPEN + timedelta(days=session + 2 * (session // 5))
         for minute in range(per_session):
             if rng.random() < 0.05 or (session % 3 == 1 and 40 <= minute < 110 and rng.random() < 0.98):
                 continue

@@ -42,7 +42,7 @@ class Drift:
     @property
     def worst(self) -> float:
         """The largest population stability index."""
-        return max(entry["psi"] for entry in (*self.features, *self.predictions))
+        return max(float(entry["psi"]) for entry in (*self.features, *self.predictions))
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON-able values."""

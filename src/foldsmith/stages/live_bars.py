@@ -152,7 +152,7 @@ class LiveBars:
         return rows.select(
             pl.col(name) if name in rows.columns else pl.lit(None, dtype=schema[name]).alias(name)
             for name in columns
-        ).cast(dict(schema))
+        ).cast(schema)
 
     def _check_follow(self, instants: Instants, over_hole: bool) -> None:
         check_plausible(int(instants.min()), int(instants.max()))
