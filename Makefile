@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.installed-peers
 OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py tests/audit/test_seal_windows.py \
-	tests/workflow/test_sequences.py tests/evaluation/test_snooping.py tests/evaluation/test_walk.py
+	tests/workflow/test_sequences.py tests/evaluation/test_snooping.py tests/evaluation/test_walk.py \
+	tests/workflow/test_serving.py
 
 .PHONY: demo test check proof audit audit-null crash-test bench install lock
 
@@ -16,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 $(PEERS): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,stats,peers]" -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,stats,serve,peers]" -c constraints.txt
 	touch $@
 
 install: $(STAMP)  ## make the environment in .venv

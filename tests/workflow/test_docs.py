@@ -156,3 +156,16 @@ def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text()):
         if not target.startswith("http"):
             assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+
+
+def test_the_commands_of_the_page_on_serving_run_as_they_stand(tiny: Desk) -> None:
+    """But for `serve`, which does not end: tests/workflow/test_serving.py runs it."""
+    run = tiny.train("--model", "logistic", "--horizon", 10).id
+    later = Desk(tiny.path / "later")
+    later.path.mkdir()
+    later.call("simulate", "--sessions", 24, "--seed", 9)
+    (later.path / "data" / "raw" / "MES_1m.parquet").rename(tiny.path / "later.parquet")
+    shown = commands("docs/serving.md")
+    assert [words[0] for words in shown] == ["predict", "drift"]
+    for words in shown:
+        tiny.call(*(run if word == "RUN_ID" else word for word in words))

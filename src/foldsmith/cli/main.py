@@ -7,6 +7,7 @@ import click
 import foldsmith
 from foldsmith.cli.audit import audit
 from foldsmith.cli.cv import cv
+from foldsmith.cli.drift import drift
 from foldsmith.cli.evaluate import evaluate
 from foldsmith.cli.features import features
 from foldsmith.cli.models import models
@@ -14,6 +15,7 @@ from foldsmith.cli.pipeline import pipeline
 from foldsmith.cli.predict import predict
 from foldsmith.cli.remake import reproduce
 from foldsmith.cli.runs import runs
+from foldsmith.cli.serve import serve
 from foldsmith.cli.simulate import simulate
 from foldsmith.cli.standings import compare, leaderboard
 from foldsmith.cli.train import train
@@ -42,5 +44,7 @@ for command in (
     audit,
     compare,
     leaderboard,
+    serve,
+    drift,
 ):
     main.add_command(command)

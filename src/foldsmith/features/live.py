@@ -21,6 +21,40 @@ FADED = 1500
 (13 / 14)^n and (47 / 49)^n, its slowest weights, are far below that."""
 
 
+def compute_from(
+    bars: pl.DataFrame, first: int, slot_seconds: int, names: Sequence[str], *, threads: int = 1
+) -> pl.DataFrame:
+    """Rows of `compute` from the begin of the block of row `first` on, made from the bars that those can reach.
+
+    From row `first` on each value is, bit for bit, that of `compute` on all bars; before it, features that look over
+    the edge of a block may differ. `datetime` stands first, columns are in the order of FEATURES.
+    """
+    begin, reach = reached(bars, first, names)
+    over = {name for family in ACROSS for name in members(family)}
+    within = [name for name in names if name not in over]
+    across = [name for name in names if name in over]
+    made = compute(bars.slice(begin), slot_seconds, within, threads=threads)
+    if across:
+        made = made.with_columns(
+            compute(bars.slice(reach), slot_seconds, across, threads=threads)
+            .slice(begin - reach)
+            .drop("datetime")
+        )
+    wanted = set(names)
+    return made.select("datetime", *(name for name in FEATURES if name in wanted))
+
+
+def reached(bars: pl.DataFrame, first: int, names: Sequence[str]) -> tuple[int, int]:
+    """The first row of the block of row `first`, and the first row that a feature of rows from `first` on looks at."""
+    same_block, same_session = (
+        int((bars[name].slice(0, first + 1) == bars[name][first]).arg_max() or 0)
+        for name in ("block", "session")
+    )
+    if any(FEATURES[name].memory == "slot" for name in names):
+        return same_block, 0
+    return same_block, min(same_block, same_session)
+
+
 class LiveFeatures:
     """Features of each bar from the bars given so far.
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from foldsmith.contracts import UTC_MICROSECONDS
 from foldsmith.evaluation.metrics import most_probable_signal
-from foldsmith.intervals import as_instants
+from foldsmith.intervals import Instants, as_instants
 from foldsmith.market.readers import read_bars
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages.features_file import load_as_recorded
@@ -20,6 +20,7 @@ from foldsmith.stages.model_store import RECIPE, Predictor, read_model
 from foldsmith.stages.models_file import revived
 from foldsmith.stages.prepare import bar_features
 from foldsmith.stages.recipe import Recipe
+from foldsmith.validation.cross_validate import Probabilities
 
 
 def predict_bars(
@@ -48,7 +49,11 @@ def predict_bars(
         ]
         found = at_rows(tuple(predictor.bases), parts[0].closes, parts, join.max_age)
         closes, base = parts[0].closes[found.there], found.P[found.there]
-    P = predictor.combine(base)
+    return predictions_of(closes, predictor.combine(base))
+
+
+def predictions_of(closes: Instants, P: Probabilities) -> pl.DataFrame:
+    """Decision times and probabilities (n, 3) as the table of `predict_bars`."""
     return pl.DataFrame(
         {
             "datetime": pl.Series(closes, dtype=pl.Int64).cast(UTC_MICROSECONDS),
