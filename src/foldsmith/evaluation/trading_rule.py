@@ -18,11 +18,11 @@ MOST_CONTRACTS = 10_000
 class TradingRule:
     """The rule of a report, unless told otherwise: one contract, one position at a time, until the label ends.
 
-    sizing : "fixed" trades `contracts` at each signal; "probability" and "meta" trade from none to `contracts`,
-    see `evaluation.sizing.bet_size`. overlap : "skip" passes over signals while a position is open; "net" makes each a
-    lot of its own, as long as those of its side, and with them the net position, stay within `contracts`. slippage : ticks a side in calm, usual and
-    wild times (terciles of the volatility on training rows), None for the instrument's own. flat_overnight : leave at
-    the close of the session's last bar. Raises SettingError.
+    sizing : "fixed" trades `contracts` at each signal; "probability" and "meta" trade from none to `contracts`, see
+    `evaluation.sizing.bet_size`. overlap : "skip" passes over signals while a position is open; "net" makes each a
+    lot of its own, as long as those of its side, and with them the net position, stay within `contracts`. slippage :
+    ticks a side in calm, usual and wild times (terciles of the volatility on training rows), None for the
+    instrument's own. flat_overnight : leave at the close of the session's last bar. Raises SettingError.
     """
 
     sizing: str = "fixed"
