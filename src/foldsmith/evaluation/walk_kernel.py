@@ -44,10 +44,8 @@ def walk(
     contracts, exit_bar, exit_price, reason = out
     active = np.empty(len(decision), np.int64)
     count, s = 0, 0
-    long, short = (
-        0,
-        0,
-    )  # contracts of open lots by side: what is within `most` of each is so whichever closes first
+    # Contracts of open lots by side: with each within `most` the net is too, whichever lot closes first.
+    long, short = 0, 0
     slack = SLACK * tick
     for i in range(len(open_)):
         kept = 0
