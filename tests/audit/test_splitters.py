@@ -146,3 +146,15 @@ def test_a_file_that_is_no_splitter_is_refused_with_a_sentence(tmp_path: Path) -
             load_splitter(workspace, word, setting)
     with pytest.raises(MissingError, match="put it there"):
         load_splitter(workspace, "gone.py:any", setting)
+
+
+def test_a_splitter_that_ends_the_program_does_not_pass(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "class S:\n    def split(self, X, y=None):\n        raise SystemExit(0)\n"
+    )
+    setting = Setting(made_up_labels(), 5, MADE_UP_GAP, 0)
+    mine = stage._tried(
+        "own.py:S", stage.YOURS, load_splitter(Workspace(tmp_path), "own.py:S", setting), setting
+    )
+    assert stage.failed([mine]) == [mine]
+    assert "SystemExit at line 3 of" in mine.said

@@ -129,6 +129,21 @@ def test_the_net_position_stays_within_its_cap_and_lots_overlap() -> None:
     assert one["contracts"].unique().to_list() == [2]
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_the_net_position_stays_within_its_cap_whichever_lot_closes_first(data: st.DataObject) -> None:
+    bars = market(30, 1, per_day=100)
+    labels, _ = signals(bars, range(20), 1000, 9)
+    wanted = [data.draw(st.sampled_from([-2, -1, 1, 2])) for _ in range(20)]
+    last = [bar + data.draw(st.integers(1, 12)) for bar in range(20)]
+    found = walk_bars(wanted, labels, last, bars, TradingRule(contracts=2, overlap="net"), **COSTS)
+    held, closes = np.zeros(30, dtype=int), bars["close_time"].to_list()
+    for trade in found.trades.to_dicts():
+        first = closes.index(trade["datetime"])
+        held[first : first + trade["bars"]] += trade["side"] * trade["contracts"]
+    assert np.abs(held).max() <= 2
+
+
 def test_slippage_is_paid_by_the_contract_and_by_the_signal() -> None:
     bars = market(20, 2)
     labels, last = signals(bars, [0, 9], 200, 3)

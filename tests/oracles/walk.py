@@ -55,7 +55,7 @@ def trade(
             no_entry += 1
             continue
         open_now = [other for other in made if other["exit_bar"] > t]
-        room = most - side * sum(other["signed"] for other in open_now)
+        room = most - sum(abs(other["signed"]) for other in open_now if other["signed"] * side > 0)
         if not net:
             room = 0 if open_now else most
         size = min(abs(lot["contracts"]), room)

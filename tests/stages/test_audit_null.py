@@ -117,6 +117,35 @@ def test_a_killed_run_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pyt
         judged(monkeypatch, counted, kept)
 
 
+def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "mine.json"
+    for content in (b'{"precious": 1}', b"no line end", b'{"of": "x"}\n'):
+        kept.write_bytes(content)
+        with pytest.raises(DataError, match="name another file"):
+            stage._read(kept, "x")
+        assert kept.read_bytes() == content
+    for content in (b"{", b'{"of": "x", "mark'):
+        kept.write_bytes(content)
+        assert stage._read(kept, "x") == {}
+        assert kept.read_bytes() == b""
+
+
+def test_a_damaged_record_is_told(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.jsonl"
+    stage._append(kept, "x", "MES/simulated/0/0", drawn(Market(SIMULATED, 0, 1)))
+    assert list(stage._read(kept, "x")) == ["MES/simulated/0/0"]
+    kept.write_text(kept.read_text().replace('"places"', '"plates"'))
+    with pytest.raises(DataError, match="was changed after"):
+        stage._read(kept, "x")
+
+
+def test_two_markets_never_have_one_name() -> None:
+    with pytest.raises(SettingError, match="2 files of MES"):
+        NullSettings(raw=(Path("a/MES_1m.parquet"), Path("b/MES_1m.csv")))
+    with pytest.raises(SettingError, match="each once"):
+        NullSettings(edges=(0.1234567, 0.12345671))
+
+
 def test_a_market_is_the_same_again_and_is_looked_at_everywhere() -> None:
     market = Market(EDGE, 1, 5, 0.3)
     record = run_market(market)

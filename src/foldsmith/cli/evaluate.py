@@ -44,7 +44,7 @@ from foldsmith.evaluation.trading_rule import OVERLAPS, SIZINGS, TradingRule
     type=click.Choice(OVERLAPS),
     default="skip",
     show_default=True,
-    help="A signal while a position is open: passed over, or a lot of its own, net within --contracts.",
+    help="A signal while a position is open: passed over, or a lot of its own, a side within --contracts.",
 )
 @click.option(
     "--slippage",

@@ -18,11 +18,11 @@ MOST_CONTRACTS = 10_000
 class TradingRule:
     """The rule of a report, unless told otherwise: one contract, one position at a time, until the label ends.
 
-    sizing : "fixed" trades `contracts` at each signal; "probability" and "meta" trade from none to `contracts`,
-    see `evaluation.sizing.bet_size`. overlap : "skip" passes over signals while a position is open; "net" makes each a
-    lot of its own, as long as the net position stays within `contracts`. slippage : ticks a side in calm, usual and
-    wild times (terciles of the volatility on training rows), None for the instrument's own. flat_overnight : leave at
-    the close of the session's last bar. Raises SettingError.
+    sizing : "fixed" trades `contracts` at each signal; "probability" and "meta" trade from none to `contracts`, see
+    `evaluation.sizing.bet_size`. overlap : "skip" passes over signals while a position is open; "net" makes each a
+    lot of its own, as long as those of its side, and with them the net position, stay within `contracts`. slippage :
+    ticks a side in calm, usual and wild times (terciles of the volatility on training rows), None for the
+    instrument's own. flat_overnight : leave at the close of the session's last bar. Raises SettingError.
     """
 
     sizing: str = "fixed"
@@ -75,7 +75,7 @@ class TradingRule:
         }[self.sizing]
         overlap = {
             "skip": "one position at a time; signals while one is open are skipped",
-            "net": f"each signal a lot of its own, the net position within {self.contracts}",
+            "net": f"each signal a lot of its own, those of a side within {self.contracts} together",
         }[self.overlap]
         said = f"The most probable class is traded unless it is neutral: {size}, {overlap}. In at the next open, "
         said += "out where the label ends" + (" or the session does." if self.flat_overnight else ".")

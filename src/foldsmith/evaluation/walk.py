@@ -39,9 +39,10 @@ def walk_bars(
     contracts : (n,) signed whole numbers, one per row of `labels` (contracts.LABELS with `bar` as a row of `bars`).
     Entry is the open after the decision. Exit is the first of: a barrier, at its price or at the open that is beyond
     it; the close of bar `last` (n,); the close before a roll or a hole; the session's last close (`flat_overnight`);
-    the last bar. Where a bar reaches both barriers the label's own exit is taken if it ended there (its minutes knew),
-    else the stop. Of "skip", a signal while a lot is open is passed over; of "net", each is a lot, cut to what keeps
-    the net position within `rule.contracts`. slippage_ticks : a side, one number or (n,), known at the decision.
+    the last bar. Where a bar reaches both barriers the label's own exit is taken if it ended there (its minutes
+    knew), else the stop. Of "skip", a signal while a lot is open is passed over; of "net", each is a lot, cut to what
+    keeps the lots of its side within `rule.contracts`, and so the net position, whichever of them closes first.
+    slippage_ticks : a side, one number or (n,), known at the decision.
     barriers : False for labels that end in time only.
 
     Returns what `backtest` does; `trades` has `contracts` and `reason` too, a trade's `label_end` is the close of its

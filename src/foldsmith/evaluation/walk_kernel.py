@@ -43,7 +43,9 @@ def walk(
     told_bar, told_long, told_short = told
     contracts, exit_bar, exit_price, reason = out
     active = np.empty(len(decision), np.int64)
-    count, position, s = 0, 0, 0
+    count, s = 0, 0
+    # Contracts of open lots by side: with each within `most` the net is too, whichever lot closes first.
+    long, short = 0, 0
     slack = SLACK * tick
     for i in range(len(open_)):
         kept = 0
@@ -79,7 +81,8 @@ def walk(
                 kept += 1
             else:
                 exit_bar[j], exit_price[j], reason[j] = i, price, why
-                position -= contracts[j]
+                long -= max(contracts[j], 0)
+                short -= max(-contracts[j], 0)
         count = kept
         while s < len(decision) and decision[s] == i:
             if wanted[s] == 0:
@@ -88,13 +91,16 @@ def walk(
                 reason[s] = NO_ENTRY
             else:
                 side = 1 if wanted[s] > 0 else -1
-                room = most - side * position if net else (most if count == 0 else 0)
+                room = most if count == 0 else 0
+                if net:
+                    room = most - (long if side > 0 else short)
                 taken = min(abs(wanted[s]), room)
                 if taken <= 0:
                     reason[s] = SKIPPED
                 else:
                     contracts[s] = side * taken
-                    position += contracts[s]
+                    long += max(contracts[s], 0)
+                    short += max(-contracts[s], 0)
                     active[count] = s
                     count += 1
             s += 1

@@ -6,6 +6,7 @@ number of workers leaves no trace.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -38,6 +39,8 @@ LEAST_PLANTED = 20
 """Markets with an edge, or with a leak, that a proof needs: fewer could not exceed its bound."""
 MOST_BYTES = 1 << 28
 TOLD_EVERY = 10
+BEGINNING = b'{"of": "'
+"""Of each line that is kept: nothing else is taken for one that was cut short."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class NullSettings:
                 f"--markets {self.markets} is out of range; give {LEAST_MARKETS} to {MOST_MARKETS:,}, and 200 or more "
                 "for a proof that can tell small faults."
             )
-        if not self.edges or len(set(self.edges)) != len(self.edges):
+        # As markets are named: edges that differ in later digits would be one market twice.
+        if not self.edges or len({f"{edge:g}" for edge in self.edges}) != len(self.edges):
             raise SettingError(
                 f"--edges {','.join(f'{e:g}' for e in self.edges)!r} must name edges, each once."
             )
@@ -66,8 +70,13 @@ class NullSettings:
                 )
         if self.seed < 0:
             raise SettingError(f"--seed {self.seed} is too small; the least is 0.")
-        for path in self.raw:
-            _symbol(path)
+        symbols = [_symbol(path) for path in self.raw]
+        for symbol in symbols:
+            if symbols.count(symbol) > 1:
+                raise SettingError(
+                    f"--raw is given {symbols.count(symbol)} files of {symbol}, and markets are named by their symbol; "
+                    "give one of each, and the other in a run of its own."
+                )
 
     @property
     def planted(self) -> int:
@@ -184,11 +193,17 @@ def _named(market: Market) -> tuple[str, Record]:
 
 
 def _append(kept: Path, fingerprint: str, name: str, record: Record) -> None:
-    line = json.dumps({"of": fingerprint, "market": name, "record": record}, allow_nan=False)
+    entry = {"of": fingerprint, "market": name, "sum": _sum(record), "record": record}
+    line = json.dumps(entry, allow_nan=False)
     with disk_errors_told(f"write {kept}"), kept.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def _sum(record: Record) -> str:
+    """Of a record as it is kept: one that was damaged is told by it."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _read(kept: Path, fingerprint: str) -> dict[str, Record]:
@@ -206,7 +221,7 @@ def _read(kept: Path, fingerprint: str) -> dict[str, Record]:
     for number, line in enumerate(whole.splitlines(), 1):
         try:
             entry = json.loads(line)
-            of, name, record = entry["of"], str(entry["market"]), dict(entry["record"])
+            of, name, record, told = entry["of"], str(entry["market"]), dict(entry["record"]), entry["sum"]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DataError(
                 f"line {number} of {kept} is no result of a market ({error}); name another file."
@@ -216,8 +231,15 @@ def _read(kept: Path, fingerprint: str) -> dict[str, Record]:
                 f"{kept} holds results of another program, seed or raw file ({str(of)[:60]}, here {fingerprint}); "
                 "name another file with --keep."
             )
+        if told != _sum(record):
+            raise DataError(
+                f"line {number} of {kept} was changed after it was written; take it out, or name another file."
+            )
         found[name] = record
-    if len(whole) < len(content):
+    cut = content[len(whole) :]
+    if cut and not (cut.startswith(BEGINNING) or BEGINNING.startswith(cut)):
+        raise DataError(f"the last line of {kept} is no result of a market; name another file.")
+    if cut:
         with disk_errors_told(f"write {kept}"), kept.open("r+b") as file:
             file.truncate(len(whole))
     return found

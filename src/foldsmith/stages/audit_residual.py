@@ -16,6 +16,7 @@ from foldsmith.runs.store import Run, Workspace, write_json
 from foldsmith.stages.horizon import load_horizons
 from foldsmith.stages.models_file import check_named
 from foldsmith.stages.scores import trading_days
+from foldsmith.stages.window import checked_window, window_lines
 from foldsmith.validation.cross_validate import derived_seed, fit_fold
 
 Say = Callable[[str], None]
@@ -32,7 +33,11 @@ def residual_leak(
     own = check_named(workspace, (model,), say)
     kind: Model = own[model].load() if model in own else model
     model_class(kind)
-    table = load_horizons(dataset, (horizon,), ValidationSettings(n_splits=n_splits, seed=seed))[horizon]
+    settings = ValidationSettings(n_splits=n_splits, seed=seed)
+    window = checked_window(dataset, [model], settings, {})
+    table = load_horizons(dataset, (horizon,), settings, window=window)[horizon]
+    for told in window_lines([table]):
+        say(told)
     rows = table.data.take(table.segments.training)
     apart, embargoes = table.separation, embargoes_of(horizon)
     splits = matched_folds(n_splits, embargoes, t0=rows.t0, t1=rows.t1, purge=apart.purge, bars=apart.bars)

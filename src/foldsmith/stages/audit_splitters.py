@@ -149,7 +149,7 @@ def _tried(name: str, library: str, pairs: Callable[[], Iterable[Any]], setting:
         return measured(name, library, pairs(), setting.labels, setting.embargo)
     except FoldsmithError as error:
         return Measured(name, library, FAILED, str(error))
-    except Exception as error:  # noqa: BLE001 - a splitter of others; whatever stopped it, it was not measured
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - of others; whatever stopped it, it was not measured
         return Measured(name, library, FAILED, _where(error))
 
 
