@@ -11,7 +11,7 @@ from foldsmith.audit import models, seal
 from foldsmith.audit.models import Tried, beside_problems, prove_fits, prove_rows_alone
 from foldsmith.dataset import Dataset
 from foldsmith.labels.weighting import Weighting
-from foldsmith.models.catalogue import MODELS, installed
+from foldsmith.models.catalogue import ROW_MODELS, installed
 from foldsmith.models.logistic import Logistic
 from foldsmith.stages import audit_models
 from foldsmith.validation.cross_validate import NO_SEARCH, Fitting, Separation
@@ -28,7 +28,7 @@ def tried(model: Any, n: int = 600) -> Tried:
     return Tried.of("here", seal.Case("here", model, data, train, test, fitting, 5, ("m",), NO_SEARCH))
 
 
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("model", sorted(ROW_MODELS))
 def test_every_model_holds(model: str) -> None:
     if model not in installed():
         pytest.skip(f"{model} is not installed")

@@ -136,10 +136,10 @@ def test_the_test_segment_is_not_looked_at(
     real = stage.load_horizons
 
     def spoilt(segment: str) -> Any:
-        def load(*words: Any) -> Any:
+        def load(*words: Any, **options: Any) -> Any:
             return {
                 h: replace(each, data=poisoned(each.data, *2 * [getattr(each.segments, segment)]))
-                for h, each in real(*words).items()
+                for h, each in real(*words, **options).items()
             }
 
         monkeypatch.setattr(stage, "load_horizons", load)

@@ -134,13 +134,17 @@ class LiveModel:
         fitted = self._predictor.fitted
         names = [*self.features, *inputs_of(fitted)]
         catalogued = list(dict.fromkeys(name for name in names if name in FEATURES))
-        made = compute_from(bars, first, self.recipe.bars.slot_seconds, catalogued, threads=default_workers())
+        # The first new bar's window begins earlier, and never in another block than its own.
+        begin = max(0, first - max(0, self._predictor.window - 1))
+        made = compute_from(bars, begin, self.recipe.bars.slot_seconds, catalogued, threads=default_workers())
         bars = bars.tail(made.height)
         made = made.with_columns(each.compute(bars) for each in self._own)
         closes = as_instants(bars["close_time"])
         matrix, inputs = feature_matrix(made, self.features), bar_inputs(made, bars["block"], fitted)
         window = int(closes[first - (height - made.height)]), int(closes[-1])
-        known = known_at(self._predictor, self.models, closes, matrix, self.features, inputs, window)
+        known = known_at(
+            self._predictor, self.models, closes, matrix, self.features, inputs, bars["block"], window
+        )
         if len(known.closes) == 0:
             return none
         return predictions_of(known.closes, self._predictor.combine(known.P))
