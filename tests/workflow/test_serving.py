@@ -73,9 +73,9 @@ def short(tiny: Desk) -> Path:
     return path
 
 
-def test_bar_by_bar_it_says_what_predict_says_of_the_file(tiny: Desk, trained: str, short: Path) -> None:
-    _web()
-    rows, web = pl.read_parquet(short), client(tiny, trained)
+def _bar_by_bar(desk: Desk, run_id: str, bars: Path) -> tuple[Any, int]:
+    """The last bars one by one against `predict` of the whole file, to the bit; the client and the number of bars."""
+    rows, web = pl.read_parquet(bars), client(desk, run_id)
     assert web.get("/health").json()["status"] == "waiting for bars"
     begin = rows.height - SHOWN
     found = web.post("/bars", json=as_body(rows.head(begin))).json()["signals"]
@@ -86,14 +86,31 @@ def test_bar_by_bar_it_says_what_predict_says_of_the_file(tiny: Desk, trained: s
         assert (said["taken"], said["left_out"]) == (1, [])
         assert said["closed"] == len(said["signals"])
         found += said["signals"]
-    assert found == predicted(tiny, trained, short)
+    assert found == predicted(desk, run_id, bars)
+    return web, rows.height
+
+
+def test_bar_by_bar_it_says_what_predict_says_of_the_file(tiny: Desk, trained: str, short: Path) -> None:
+    _web()
+    web, rows = _bar_by_bar(tiny, trained, short)
     held = web.get("/health").json()
-    assert (held["status"], held["base_bars"]) == ("ok", rows.height)
+    assert (held["status"], held["base_bars"]) == ("ok", rows)
     told = web.get("/model").json()
     assert (told["run_id"], told["symbol"], told["horizon"], told["timeframe"]) == (trained, "MES", 5, "5m")
     assert len(told["content"]) == 64
     assert told["base_models"] == ["logistic", "lightgbm"]
     assert set(web.get("/openapi.json").json()["paths"]) == {"/bars", "/health", "/model"}
+
+
+def test_a_model_of_windows_says_bar_by_bar_what_predict_says(
+    tiny: Desk, short: Path, tmp_path: Path
+) -> None:
+    _web()
+    pytest.importorskip("torch", reason="needs the extra `neural`: torch is not installed")
+    config = tmp_path / "gru.toml"
+    config.write_text("[params]\nlength = 12\nn_epochs = 2\nwidth = 8\n")
+    run_id = tiny.train("--model", "gru", "--horizon", 5, "--features", "price", "--config", config).id
+    _bar_by_bar(tiny, run_id, short)
 
 
 def test_what_cannot_be_taken_is_refused_in_one_sentence_and_changes_nothing(
