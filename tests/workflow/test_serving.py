@@ -86,6 +86,7 @@ def test_bar_by_bar_it_says_what_predict_says_of_the_file(tiny: Desk, trained: s
         assert (said["taken"], said["left_out"]) == (1, [])
         assert said["closed"] == len(said["signals"])
         found += said["signals"]
+    assert len(found) > 100
     assert found == predicted(tiny, trained, short)
     held = web.get("/health").json()
     assert (held["status"], held["base_bars"]) == ("ok", rows.height)
@@ -228,4 +229,5 @@ def test_real_bars_of_a_day_over_http(tiny: Desk, trained: str, tmp_path: Path) 
         answer = web.post("/bars", json=body)
         assert answer.status_code == 200, answer.text
         found += answer.json()["signals"]
+    assert len(found) > 100
     assert found == predicted(tiny, trained, path)
