@@ -80,6 +80,8 @@ def _listen(model: LiveModel, host: str, port: int) -> None:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
+        # Whoever reads the line below may connect at once.
+        listener.listen(64)
     except OSError as error:
         raise FoldsmithError(
             f"--host {host} --port {port} cannot be listened at ({error.strerror}); is another program there? Give "
