@@ -247,3 +247,11 @@ def test_the_audit_sees_every_leak_that_is_planted(tmp_path: Path) -> None:
     found = proofs(desk, "--mutants")
     assert [proof["name"] for proof in found] == ["no leak planted", *MUTANTS]
     assert sum(proof["counts"].get("killed", 0) for proof in found) == len(MUTANTS)
+
+
+@pytest.mark.parametrize(
+    "words", [("--quick",), ("null",), ("residual",), ("splitters", "--made-up")], ids=lambda words: words[0]
+)
+def test_where_it_is_to_be_written_is_looked_at_first(tiny: Desk, words: tuple[str, ...]) -> None:
+    assert "the folder absent is not there" in tiny.denied("audit", *words, "--json", "absent/found.json")
+    assert "no page" in tiny.denied("audit", *words, "--html", "found.txt")

@@ -11,7 +11,15 @@ import click
 from foldsmith.cli.audit_null import null
 from foldsmith.cli.audit_residual import residual
 from foldsmith.cli.audit_splitters import splitters
-from foldsmith.cli.command import Command, chosen_dataset, open_workspace, refuse, say, workspace_option
+from foldsmith.cli.command import (
+    Command,
+    check_outputs,
+    chosen_dataset,
+    open_workspace,
+    refuse,
+    say,
+    workspace_option,
+)
 from foldsmith.errors import LeakError, SettingError
 
 if TYPE_CHECKING:
@@ -74,8 +82,7 @@ def audit(
         raise SettingError(
             f"{' and '.join(chosen)} cannot go together; name one thing to audit, or say --all."
         )
-    if page is not None and page.suffix not in (".html", ".htm"):
-        raise SettingError(f"--html {page} is no page; give a name that ends with .html.")
+    check_outputs(json_file, page)
     if mutants and (chosen or plant or quick):
         raise SettingError(
             "--mutants tests the audit itself, on a small market of its own; leave out --quick and what is to be "

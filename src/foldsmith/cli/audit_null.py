@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from foldsmith.cli.command import Command, say
+from foldsmith.cli.command import Command, check_outputs, say
 from foldsmith.errors import LeakError, SettingError
 
 NAMED = 5
@@ -57,8 +57,7 @@ def null(
     page: Path | None,
 ) -> None:
     """Prove that markets without an edge show none and a planted edge is found: exit status 0 only if both hold."""
-    if page is not None and page.suffix not in (".html", ".htm"):
-        raise SettingError(f"--html {page} is no page; give a name that ends with .html.")
+    check_outputs(json_file, page)
     from foldsmith.stages.audit import line
     from foldsmith.stages.audit_null import NullSettings, audit_null
     from foldsmith.stages.audit_output import NULL_NOT_PROVED, summary, write_audit

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import click
 
-from foldsmith.cli.command import Command, chosen_dataset, open_workspace, say, workspace_option
-from foldsmith.errors import SettingError
+from foldsmith.cli.command import (
+    Command,
+    check_outputs,
+    chosen_dataset,
+    open_workspace,
+    say,
+    workspace_option,
+)
 
 
 @click.command("residual", cls=Command)
@@ -41,8 +47,7 @@ def residual(
 
     Nothing is written into the workspace, and no trial is counted.
     """
-    if page is not None and page.suffix not in (".html", ".htm"):
-        raise SettingError(f"--html {page} is no page; give a name that ends with .html.")
+    check_outputs(json_file, page)
     workspace = open_workspace(workspace_dir)
     from foldsmith.stages import audit_residual as stage
     from foldsmith.stages.horizon import load_recipe

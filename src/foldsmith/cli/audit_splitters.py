@@ -6,8 +6,16 @@ from pathlib import Path
 
 import click
 
-from foldsmith.cli.command import Command, chosen_dataset, open_workspace, refuse, say, workspace_option
-from foldsmith.errors import LeakError, SettingError
+from foldsmith.cli.command import (
+    Command,
+    check_outputs,
+    chosen_dataset,
+    open_workspace,
+    refuse,
+    say,
+    workspace_option,
+)
+from foldsmith.errors import LeakError
 
 
 @click.command("splitters", cls=Command)
@@ -58,8 +66,7 @@ def splitters(
 
     Exit status 0 only if ours and your own keep training rows apart from test rows by their labels and the embargo.
     """
-    if page is not None and page.suffix not in (".html", ".htm"):
-        raise SettingError(f"--html {page} is no page; give a name that ends with .html.")
+    check_outputs(json_file, page)
     workspace = open_workspace(workspace_dir)
     from foldsmith.audit.known_splitters import Setting
     from foldsmith.audit.splitters import counted

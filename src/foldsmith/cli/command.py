@@ -145,3 +145,14 @@ def refuse(ctx: click.Context, names: Iterable[str], why: str) -> None:
         if given(ctx, name):
             flag = next(p.opts[0] for p in ctx.command.params if p.name == name)
             raise SettingError(f"{flag} does not apply: {why}. Leave it out.")
+
+
+def check_outputs(json_file: Path | None, page: Path | None) -> None:
+    """SettingError for a --json or --html that could not be written at the end: hours of work may lie before it."""
+    for flag, path in (("--json", json_file), ("--html", page)):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise SettingError(f"{flag} {path}: the folder {path.parent} is not there; make it first.")
+        if path is not None and path.is_dir():
+            raise SettingError(f"{flag} {path} is a folder; give the name of a file.")
+    if page is not None and page.suffix not in (".html", ".htm"):
+        raise SettingError(f"--html {page} is no page; give a name that ends with .html.")

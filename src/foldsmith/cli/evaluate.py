@@ -91,7 +91,7 @@ def _ticks(text: str | None) -> tuple[float, float, float] | None:
     if text is None:
         return None
     try:
-        ticks = [float(part) for part in text.split(",")]
+        ticks = [float(part) + 0.0 for part in text.split(",")]  # -0 is 0: one rule has one name
     except ValueError:
         ticks = []
     if len(ticks) not in (1, 3):
