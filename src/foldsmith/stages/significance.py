@@ -99,8 +99,8 @@ def _of_sharpe(
     """Everything here is of a day, unless its name says a year."""
     year = PERIODS_PER_YEAR
     effective = effective_number(profits.net) if profits.names else None
-    # Trials that kept no profits are taken to be as alike as those that did.
-    worth = None if effective is None else max(1.0, tried.trials * effective / len(profits.names))
+    # Trials that kept no profits, or made none, are taken to be as alike as those that did.
+    worth = None if effective is None else max(1.0, tried.trials * effective / spread.series)
     told: dict[str, Any] = {
         "variance": spread.variance,
         "variance_from": spread.source,
