@@ -33,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With `--dist loadgroup`, keep each file of tests/workflow in one process, but for the pages of docs.
 
+    Two of them share the costliest fixture, and stay together.
+
     The marks of pytest-xdist 3.8 are silently without effect under pytest 9.2, whose node ids cannot be written to.
     """
     if config.getvalue("dist") != "loadgroup":
@@ -41,7 +43,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            shared = nodeid.startswith("tests/workflow/") and "/test_docs.py" not in nodeid
-            return nodeid.split("::")[0] if shared else nodeid
+            file = nodeid.split("::")[0]
+            if file in ("tests/workflow/test_phases.py", "tests/workflow/test_evaluate.py"):
+                return "made"
+            shared = file.startswith("tests/workflow/") and not file.endswith("/test_docs.py")
+            return file if shared else nodeid
 
     return ByFile(config, log)
