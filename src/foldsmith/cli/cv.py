@@ -18,6 +18,7 @@ from foldsmith.cli.command import (
     workspace_option,
 )
 from foldsmith.cli.feature_choice import features_by_model
+from foldsmith.cli.tracking import track, track_option
 from foldsmith.cli.validation_options import (
     STORED,
     WHERE,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 @click.option("--list-cv-runs", is_flag=True, help="List CV runs (of --symbol, in --output-dir), and stop.")
 @click.option("--json", "as_json", is_flag=True, help="Print that list as JSON.")
 @click.option("--list-models", is_flag=True, help="List models with family and search space, and stop.")
+@track_option
 @workspace_option
 @click.pass_context
 def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **flags: Any) -> None:
@@ -82,7 +84,7 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
     else:
         dataset, settings, own = _fresh(ctx, workspace, flags)
     if flags["dry_run"]:
-        refuse(ctx, ["output_name"], "a dry run writes nothing")
+        refuse(ctx, ["output_name", "track"], "a dry run writes nothing")
         _say_plan(dataset, settings, executor.workers, own)
         return
     from foldsmith.stages.cross_validate import cross_validate
@@ -100,14 +102,16 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
             own=own,
         )
     except UnfinishedError as error:
-        # Its last words are the command that goes on, to which folders of one's own belong.
+        # Its last words are the command that goes on, to which folders of one's own and a tracker belong.
         places = {
+            "--track": flags["track"],
             "--output-dir": output_dir,
             "--workspace": None if workspace_dir == Path() else workspace_dir,
         }
         words = [word for flag, path in places.items() if path is not None for word in (flag, str(path))]
         raise type(error)(" ".join([str(error), *map(shlex.quote, words)])) from None
     _say_done(run, settings, output_dir, workspace_dir)
+    track(run, flags["track"], workspace)
 
 
 def _list(ctx: click.Context, workspace: Workspace, folder: Path, flags: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from foldsmith.cli.command import Command, open_workspace, provenance, say, workspace_option
+from foldsmith.cli.tracking import track as track_run
+from foldsmith.cli.tracking import track_option
 from foldsmith.errors import SettingError
 from foldsmith.evaluation.trading_rule import OVERLAPS, SIZINGS, TradingRule
 
@@ -52,6 +54,7 @@ from foldsmith.evaluation.trading_rule import OVERLAPS, SIZINGS, TradingRule
     help="Ticks a side: one number, or three for calm, usual and wild times.  [default: the instrument's]",
 )
 @click.option("--flat-overnight", is_flag=True, help="Leave at the close of each session's last bar.")
+@track_option
 @workspace_option
 def evaluate(
     run_id: str,
@@ -64,6 +67,7 @@ def evaluate(
     overlap: str,
     slippage: str | None,
     flat_overnight: bool,
+    track: str | None,
     workspace_dir: Path,
 ) -> None:
     """Phase 5: score and trade a model on a held-out segment; the look is counted in the ledger."""
@@ -84,6 +88,7 @@ def evaluate(
         say(line)
     say(f"Evaluation saved to: {found.run.path}")
     say(f"Report: {found.report}")
+    track_run(found.run, track, workspace)
 
 
 def _ticks(text: str | None) -> tuple[float, float, float] | None:

@@ -26,6 +26,7 @@ from foldsmith.cli.ensemble_options import (
     runs_named,
 )
 from foldsmith.cli.feature_choice import features_by_model
+from foldsmith.cli.tracking import track, track_option
 from foldsmith.cli.validation_options import (
     STORED,
     chosen_executor,
@@ -116,6 +117,7 @@ def _as_typed(value: Any, where: str) -> str:
     "--output-dir", type=click.Path(path_type=Path), help="Where models lie.  [default: experiments/runs]"
 )
 @click.option("--list-models", is_flag=True, help="List models, ensembles and meta-learners, and stop.")
+@track_option
 @workspace_option
 @click.pass_context
 def train(ctx: click.Context, /, workspace_dir: Path, config: dict[str, Any], **flags: Any) -> None:
@@ -135,6 +137,7 @@ def train(ctx: click.Context, /, workspace_dir: Path, config: dict[str, Any], **
     folder = workspace.runs if flags["output_dir"] is None else flags["output_dir"]
     run = _trained(ctx, workspace, name, horizon, config, folder, flags)
     _say_done(run, flags["output_dir"], workspace_dir)
+    track(run, flags["track"], workspace)
 
 
 def _trained(
