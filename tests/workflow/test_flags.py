@@ -59,7 +59,8 @@ def test_every_flag_of_every_command_has_a_test() -> None:
     import tests.workflow.test_registry
     import tests.workflow.test_remake
     import tests.workflow.test_rules
-    import tests.workflow.test_serving  # noqa: F401
+    import tests.workflow.test_serving
+    import tests.workflow.test_tracking  # noqa: F401
 
     there = {name: {p.opts[0] for p in command.params} for name, command in commands(main)}
     assert {name: flags for name, flags in there.items() if flags} == COVERED
