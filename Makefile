@@ -7,7 +7,8 @@ STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.installed-peers
 OPTIONAL := tests/stages/test_executors.py tests/models/test_sequence.py tests/audit/test_seal_windows.py \
 	tests/workflow/test_sequences.py tests/evaluation/test_snooping.py tests/evaluation/test_walk.py \
-	tests/workflow/test_serving.py tests/workflow/test_tracking.py
+	tests/workflow/test_serving.py tests/workflow/test_tracking.py \
+	tests/models/test_onnx_models.py tests/workflow/test_export.py
 
 .PHONY: demo test check proof audit audit-null crash-test bench install lock
 
@@ -17,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 $(PEERS): $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,stats,serve,tracking,peers]" -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,catboost,ray,neural,stats,serve,onnx,tracking,peers]" -c constraints.txt
 	touch $@
 
 install: $(STAMP)  ## make the environment in .venv
@@ -54,4 +55,4 @@ bench: $(PEERS)  ## headline numbers, each against a named peer in the same run
 
 lock:  ## pin the newest versions again, for every supported Python and system; needs uv
 	uv pip compile --universal --upgrade --no-header --no-annotate --python-version 3.11 \
-		--extra dev --extra catboost --extra ray --extra neural --extra stats --extra tracking --extra peers pyproject.toml -o constraints.txt
+		--extra dev --extra catboost --extra ray --extra neural --extra stats --extra serve --extra onnx --extra tracking --extra peers pyproject.toml -o constraints.txt

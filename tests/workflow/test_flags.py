@@ -51,6 +51,7 @@ def test_every_flag_of_every_command_has_a_test() -> None:
     import tests.workflow.test_audit_residual
     import tests.workflow.test_audit_splitters
     import tests.workflow.test_evaluate
+    import tests.workflow.test_export
     import tests.workflow.test_features
     import tests.workflow.test_formats
     import tests.workflow.test_inspect

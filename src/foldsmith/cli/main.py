@@ -9,6 +9,7 @@ from foldsmith.cli.audit import audit
 from foldsmith.cli.cv import cv
 from foldsmith.cli.drift import drift
 from foldsmith.cli.evaluate import evaluate
+from foldsmith.cli.export import export
 from foldsmith.cli.features import features
 from foldsmith.cli.models import models
 from foldsmith.cli.pipeline import pipeline
@@ -46,5 +47,6 @@ for command in (
     leaderboard,
     serve,
     drift,
+    export,
 ):
     main.add_command(command)
