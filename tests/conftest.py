@@ -29,6 +29,11 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError("the kernels of features cannot be compiled; see the error above.")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The pages of docs first: each is a long test of its own, which at the end one process would do alone."""
+    items.sort(key=lambda item: "/test_docs.py" not in item.nodeid)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With `--dist loadgroup`, keep each file of tests/workflow in one process, but for the pages of docs.
