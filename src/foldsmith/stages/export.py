@@ -55,7 +55,7 @@ def export_onnx(workspace: Workspace, model: Run, output: Path) -> Exported:
     """Write a model, whose hashes were checked, as one graph: float32 `features` (n, p) in, `probabilities` (n, 3) out.
 
     Graph and model are compared on rows of training and validation, at most `CHECKED`, evenly taken; the test rows are
-    not looked at. The file's metadata say what it is: features and classes in order, run, content hash, symbol, horizon.
+    not looked at. The metadata say what it is: features and classes in order, run, content hash, symbol, horizon.
 
     Raises SettingError for a model that has no ONNX form, DataError where graph and model differ by more than
     `TOLERANCE`: nothing is written then. TakenError for a file that exists.
