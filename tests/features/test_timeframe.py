@@ -52,6 +52,7 @@ def endless(start: datetime, minutes: int, count: int, seed: int = 3) -> pl.Data
 THREE_DAYS = [date(2024, 3, 6), date(2024, 3, 7), date(2024, 3, 8)]
 
 
+@pytest.mark.proof
 def test_nothing_comes_from_the_future_at_any_minute() -> None:
     bars = session_bars(THREE_DAYS, 1)
     whole = values(compute(bars), NAMES)

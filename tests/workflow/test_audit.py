@@ -67,6 +67,7 @@ def few_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @covers("audit", "--run", "--dataset", "--all")
+@pytest.mark.proof
 def test_what_is_audited_is_named_or_the_newest(tiny: Desk, few_cuts: None) -> None:
     words = ["--model", "stacking", "--horizon", 5, "--stacking-data", "base", "--meta-learner", "logistic"]
     model = tiny.train(*words)

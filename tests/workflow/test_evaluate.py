@@ -134,7 +134,7 @@ def test_trading_rules(made: Made) -> None:
             "evaluate", "--run-id", made.stacked, "--split", "test", f"--slippage={wrong}"
         )
     # An evaluation by a rule is made again by it.
-    last = max((desk.path / "experiments" / "runs" / made.stacked / "evaluations").iterdir())
+    last = max((desk.path / "experiments" / "runs" / made.stacked / "evaluations").glob("test_*"))
     assert "--flat-overnight" in desk.call("runs", "explain", last.name).stdout
     assert read(last).parameters == {"split": "test", "flat_overnight": True}
 

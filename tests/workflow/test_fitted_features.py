@@ -115,6 +115,7 @@ def test_what_is_predicted_is_what_was_scored(desk: Desk, cv: Manifest, tmp_path
     assert told.splitlines()[-1] == f"model {alone.id}: the same content"
 
 
+@pytest.mark.proof
 def test_a_killed_run_goes_on_with_the_same_bytes(desk: Desk, dataset: Manifest) -> None:
     words = ["cv", *MODELS, "--horizons", "5", "--n-splits", "3", "--dataset", dataset.id]
     desk.call(*words, "--output-name", "whole", "--workers", 1)
