@@ -63,9 +63,11 @@ class Seen:
         """As the table shows it."""
         scores, band = self.scores, self.scores["interval"]["direction_auc"]
         test = mean_test(self.trades["net"].to_numpy())
+        known = band["low"] is not None
+        between = f"[{band['low']:.3f}, {band['high']:.3f}]" if known else "[too few days]"
         return {
             "loss": f"{scores['log_loss']:.4f} ({scores['log_loss_base']:.4f})",
-            "auc": f"{scores['direction_auc']:.3f} [{band['low']:.3f}, {band['high']:.3f}]",
+            "auc": f"{scores['direction_auc']:.3f} {between}",
             "t": "no trade" if test is None else f"{test.t:.1f} ({test.n:,})",
             "ece": f"{self.ece:.3f}",
         }

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -132,6 +133,17 @@ def test_ctrl_c_leaves_nothing_visible(made: Made) -> None:
     assert set((made.desk.path / "data" / "stacking").glob("[!.]*")) == before
 
 
+def looks(made: Made, split: str) -> int:
+    """Looks of the ensemble at a split so far: other tests look too."""
+    with sqlite3.connect(made.desk.path / "experiments" / "ledger.sqlite") as connection:
+        return int(
+            connection.execute(
+                "SELECT COUNT(*) FROM entries WHERE kind = 'look' AND run_id = ? AND json_extract(body, '$.split') = ?",
+                (made.stacked, split),
+            ).fetchone()[0]
+        )
+
+
 def test_the_evaluation_counts_its_look_and_keeps_its_tables(made: Made) -> None:
     folder = made.desk.path / made.evaluation
     predictions = pl.read_parquet(folder / "predictions.parquet")
@@ -140,10 +152,11 @@ def test_the_evaluation_counts_its_look_and_keeps_its_tables(made: Made) -> None
     assert set(metrics["members"]) == {"lightgbm", "logistic"}
     assert metrics["recovery"]["direction"]["reachable"] > 0
     assert set(metrics["backtest"]["yardsticks"]) == {"always_flat", "always_long", "always_short"}
-    again = made.desk.run("evaluate", "--run-id", made.stacked, "--split", "test").stdout
-    assert "look 2 of this run" in again
-    other = made.desk.run("evaluate", "--run-id", made.stacked, "--split", "validation").stdout
-    assert "look 1 of this run" in other
+    assert "look 1 of this run" in made.printed["evaluate"]
+    for split in ("test", "validation"):
+        before = looks(made, split)
+        again = made.desk.run("evaluate", "--run-id", made.stacked, "--split", split).stdout
+        assert f"look {before + 1} of this run" in again
     # Evaluations added later leave the run whole.
     assert f"{made.stacked}: whole" in made.desk.run("runs", "verify", made.stacked).stdout
 
