@@ -174,10 +174,10 @@ def joined(one: Horizon, part: Callable[[int], Any]) -> Any:
 
 
 def processor() -> float:
-    """Seconds of processor time of this process and its workers so far."""
+    """Seconds of processor time of this process and its workers so far, also of workers that were replaced."""
     me = psutil.Process()
     times = [one.cpu_times() for one in (me, *me.children(recursive=True))]
-    return sum(time.user + time.system for time in times)
+    return sum(time.user + time.system for time in times) + times[0].children_user + times[0].children_system
 
 
 def timed(call: Callable[[], Predictions]) -> tuple[float, float, Predictions]:

@@ -139,10 +139,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """The whole workflow, once, on a small simulated market with a planted edge."""
     desk = Desk(tmp_path_factory.mktemp("desk"))
     printed = {}
-    desk.run("simulate", "--symbol", "MES", "--sessions", 45, "--edge", 0.05, "--seed", 7)
-    printed["pipeline"] = desk.run("pipeline", "run", "--symbols", "MES", "--horizons", "5,10").stdout
-    printed["base"] = desk.run("train", "--model", "xgboost", "--horizon", 10).stdout
-    printed["cv"] = desk.run(
+    desk.call("simulate", "--symbol", "MES", "--sessions", 45, "--edge", 0.05, "--seed", 7)
+    printed["pipeline"] = desk.call("pipeline", "run", "--symbols", "MES", "--horizons", "5,10").stdout
+    printed["base"] = desk.call("train", "--model", "xgboost", "--horizon", 10).stdout
+    printed["cv"] = desk.call(
         "cv",
         "--models",
         "lightgbm,logistic",
@@ -155,11 +155,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         2,
     ).stdout
     cv = value(printed["cv"], "CV Run ID")
-    printed["stacked"] = desk.run(
+    printed["stacked"] = desk.call(
         "train", "--model", "stacking", "--horizon", 10, "--stacking-data", cv, "--meta-learner", "logistic"
     ).stdout
     stacked = value(printed["stacked"], "Run ID")
-    printed["evaluate"] = desk.run("evaluate", "--run-id", stacked, "--split", "test").stdout
+    printed["evaluate"] = desk.call("evaluate", "--run-id", stacked, "--split", "test").stdout
     return Made(
         desk=desk,
         dataset=value(printed["pipeline"], "Dataset ID"),

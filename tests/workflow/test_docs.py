@@ -106,7 +106,7 @@ def test_the_page_on_feature_sets_runs_as_it_stands(tmp_path: Path) -> None:
         "features", "features", "pipeline", "cv", "train", "pipeline", "cv", "pipeline"
     ]  # fmt: skip
     for words in shown:
-        done = desk.run(*words)
+        done = desk.call(*words)
     bars = pl.read_parquet(desk.path / value(done.stdout, "Dataset saved to") / "bars.parquet")
     names: dict[str, Any] = {"bar": bars.row(0, named=True)}
     exec(live, names)

@@ -56,7 +56,7 @@ def test_cv_ends_with_the_lines_to_go_on_with(made: Made) -> None:
     assert [command[command.index("--horizon") + 1] for command in commands] == ["10", "5"]
     assert all("--phase3-output" not in command for command in commands)
     # The printed command works as it stands.
-    done = made.desk.run("train", *commands[1][2:])
+    done = made.desk.call("train", *commands[1][2:])
     assert value(done.stdout, "Run ID").startswith("stacking_h5_")
 
 
@@ -74,7 +74,7 @@ def test_the_stacking_dataset_keeps_its_contract(made: Made) -> None:
 
 
 def test_stored_and_fresh_predictions_give_equal_bytes(made: Made) -> None:
-    fresh = made.desk.run(
+    fresh = made.desk.call(
         "train", "--model", "stacking", "--horizon", 10, "--base-models", "lightgbm,logistic", "--n-splits", 3,
         "--tune", "--n-trials", 2, "--meta-learner", "logistic", "--workers", 1,
     )  # fmt: skip
@@ -86,8 +86,8 @@ def test_stored_and_fresh_predictions_give_equal_bytes(made: Made) -> None:
 
 def test_workers_names_and_folders_change_no_content(made: Made) -> None:
     settings = ["--models", "lightgbm", "--horizons", 10, "--n-splits", 3]
-    one = made.desk.run("cv", *settings, "--workers", 1, "--output-name", "one")
-    two = made.desk.run("cv", *settings, "--workers", 2, "--output-dir", "elsewhere")
+    one = made.desk.call("cv", *settings, "--workers", 1, "--output-name", "one")
+    two = made.desk.call("cv", *settings, "--workers", 2, "--output-dir", "elsewhere")
     assert value(one.stdout, "CV Run ID") == "one"
     assert "--phase3-output elsewhere" in two.stdout
     content = read(made.desk.path / "data" / "stacking" / "one").content
@@ -96,7 +96,7 @@ def test_workers_names_and_folders_change_no_content(made: Made) -> None:
 
 def test_a_killed_cv_resumes_to_the_same_bytes(made: Made) -> None:
     settings = ["--models", "lightgbm", "--horizons", 10, "--n-splits", 3]
-    whole = made.desk.run("cv", *settings, "--output-name", "uninterrupted")
+    whole = made.desk.call("cv", *settings, "--output-name", "uninterrupted")
     started = subprocess.Popen(
         made.desk.command("cv", *settings, "--output-name", "killed", "--workers", 1),
         cwd=made.desk.path, stdout=subprocess.PIPE, text=True,
@@ -108,8 +108,8 @@ def test_a_killed_cv_resumes_to_the_same_bytes(made: Made) -> None:
     started.wait()
     folder = made.desk.path / "data" / "stacking"
     assert not (folder / "killed").exists()
-    assert "killed" in made.desk.run("pipeline", "status").stdout
-    resumed = made.desk.run("cv", "--resume", "killed")
+    assert "killed" in made.desk.call("pipeline", "status").stdout
+    resumed = made.desk.call("cv", "--resume", "killed")
     assert "[1/" in resumed.stdout
     assert value(resumed.stdout, "CV Run ID") == "killed"
     assert read(folder / "killed").content == read(folder / value(whole.stdout, "CV Run ID")).content
@@ -155,16 +155,16 @@ def test_the_evaluation_counts_its_look_and_keeps_its_tables(made: Made) -> None
     assert "look 1 of this run" in made.printed["evaluate"]
     for split in ("test", "validation"):
         before = looks(made, split)
-        again = made.desk.run("evaluate", "--run-id", made.stacked, "--split", split).stdout
+        again = made.desk.call("evaluate", "--run-id", made.stacked, "--split", split).stdout
         assert f"look {before + 1} of this run" in again
     # Evaluations added later leave the run whole.
-    assert f"{made.stacked}: whole" in made.desk.run("runs", "verify", made.stacked).stdout
+    assert f"{made.stacked}: whole" in made.desk.call("runs", "verify", made.stacked).stdout
 
 
 @pytest.mark.parametrize("which", ["base", "stacked"])
 def test_predict_gives_on_the_test_bars_what_evaluate_scored(made: Made, which: str) -> None:
     run_id = getattr(made, which)
-    shown = made.desk.run("evaluate", "--run-id", run_id, "--split", "test").stdout
+    shown = made.desk.call("evaluate", "--run-id", run_id, "--split", "test").stdout
     scored = pl.read_parquet(made.desk.path / value(shown, "Evaluation saved to") / "predictions.parquet")
     output = made.desk.path / f"{which}.parquet"
     # From the run folder alone: the workspace it is read in holds nothing else.
@@ -173,7 +173,7 @@ def test_predict_gives_on_the_test_bars_what_evaluate_scored(made: Made, which: 
     (made.desk.path / "experiments" / "runs" / run_id).rename(alone / "experiments" / "runs" / run_id)
     try:
         raw = made.desk.path / "data" / "raw" / "MES_1m.parquet"
-        made.desk.run("predict", "--run-id", run_id, "--bars", raw, "--output", output, "--workspace", alone)
+        made.desk.call("predict", "--run-id", run_id, "--bars", raw, "--output", output, "--workspace", alone)
     finally:
         (alone / "experiments" / "runs" / run_id).rename(made.desk.path / "experiments" / "runs" / run_id)
     predicted = pl.read_parquet(output)
@@ -184,12 +184,12 @@ def test_predict_gives_on_the_test_bars_what_evaluate_scored(made: Made, which: 
 
 
 def test_every_run_verifies_and_a_changed_byte_is_named(made: Made) -> None:
-    assert made.desk.run("runs", "verify").stdout.count(": whole") >= 4
+    assert made.desk.call("runs", "verify").stdout.count(": whole") >= 4
     path = made.desk.path / "data" / "stacking" / made.cv / "cv_results.json"
     content = path.read_bytes()
     path.write_bytes(content.replace(b"log_loss", b"log_lose", 1))
     try:
-        assert "cv_results.json" in made.desk.run("runs", "verify", made.cv, status=2).stdout
+        assert "cv_results.json" in made.desk.call("runs", "verify", made.cv, status=2).stdout
     finally:
         path.write_bytes(content)
 

@@ -101,6 +101,8 @@ def _locally(call: Callable[[Item], Outcome], items: Sequence[Item], workers: in
 
     # Stopped by Ctrl-C, joblib warns about the tasks it dropped; that is what was asked for.
     warnings.filterwarnings("ignore", r"\d+ tasks ", UserWarning)
+    # A worker whose memory has grown is replaced between calls; one that was killed raises BrokenExecutor.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1, pre_dispatch="all")
     with _interrupts_kept_from_children():
         found: Iterable[Outcome] = parallel(delayed(_in_worker)(call, item, os.getpid()) for item in items)
