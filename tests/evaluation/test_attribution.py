@@ -119,6 +119,7 @@ def test_a_trade_of_no_row_is_refused():
         attribution({}, t0 + 1, y, P, BASE, trades)
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.none() | st.floats(0, 1), min_size=1, max_size=8), st.integers(0, 5))
 def test_holm_is_the_step_down_procedure(p, more):
     looked_at = len(p) + more

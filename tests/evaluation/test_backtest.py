@@ -103,7 +103,7 @@ def histories(draw):
     return n_bars, rows, signal
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(histories())
 def test_equals_the_slow_twin(history):
     n_bars, rows, signal = history

@@ -34,7 +34,7 @@ def same_bits(one: np.ndarray, other: np.ndarray) -> None:
     np.testing.assert_array_equal(one.astype(np.float32).view(np.uint32), other.view(np.uint32))
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(
     st.integers(0, 1000),
     st.lists(st.integers(1, 90), min_size=1, max_size=4),
@@ -106,6 +106,7 @@ def test_a_bar_that_cannot_be_the_next_is_refused_and_forgotten() -> None:
             LiveFeatures(names)
 
 
+@pytest.mark.proof
 @pytest.mark.real
 @pytest.mark.skipif(not (REAL / "MES_1m.parquet").is_file(), reason="real bars are not beside the checkout")
 def test_real_bars_over_a_roll_a_hole_and_changes_of_session() -> None:

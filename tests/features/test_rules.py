@@ -71,7 +71,7 @@ def test_nothing_comes_from_the_future(seed: int, cut: int) -> None:
     np.testing.assert_array_equal(values(compute(bars.head(cut + 1)), names), before)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 1000), st.integers(60, 560))
 def test_a_window_reaches_no_further_back_than_it_says(seed: int, row: int) -> None:
     bars = make_bars(seed, (561,))

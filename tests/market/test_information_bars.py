@@ -173,7 +173,7 @@ def over(made: list[Row], timeframe: Timeframe, cut: int) -> list[Row]:
     return [bar for bar in found if bar["close_time"] <= cut]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data(), timeframe=ALL)
 def test_what_comes_after_changes_no_bar_that_was_over(data: st.DataObject, timeframe: Timeframe) -> None:
     """At every cut: the bars that are over are those of any other future, and of none."""

@@ -128,6 +128,7 @@ def run_of(made: Made, folder: Path) -> Any:
     )
 
 
+@pytest.mark.proof
 def test_the_test_segment_is_not_looked_at(
     small: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +154,7 @@ def test_the_test_segment_is_not_looked_at(
     assert differ == {"cv_results.json", f"stacking/validation_h{HORIZON}.parquet"}
 
 
+@pytest.mark.proof
 def test_another_market_in_the_test_segment_makes_the_same_run(small: Made, tmp_path: Path) -> None:
     """From raw minutes: the market after the last cut is mirrored, and nothing but the parent's hash is another."""
     recipe = json.loads((small.dataset.path / "recipe.json").read_text())

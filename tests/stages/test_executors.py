@@ -20,9 +20,10 @@ from foldsmith.stages.executors import Executor, WorkersLost
 
 CLUSTERS = [
     pytest.param(
-        kind, marks=pytest.mark.skipif(find_spec(library) is None, reason=f"{library} is not installed")
+        kind,
+        marks=[pytest.mark.skipif(find_spec(library) is None, reason=f"{library} is not installed"), *long],
     )
-    for kind, library in (("dask", "distributed"), ("ray", "ray"))
+    for kind, library, long in (("dask", "distributed", []), ("ray", "ray", [pytest.mark.proof]))
 ]
 
 

@@ -233,7 +233,7 @@ def test_rows_that_reach_the_held_rows_are_left_out() -> None:
     assert kept.t0.tolist() == rows.t0[rows.t1 < until].tolist()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 999), days=st.integers(2, 30))
 def test_a_gap_is_the_difference_of_means_and_its_interval_that_of_drawn_days(seed: int, days: int) -> None:
     rng = np.random.default_rng(seed)

@@ -104,6 +104,7 @@ def test_every_kind_is_made_again_with_equal_content_and_nothing_is_left(desk: D
     assert desk.trials() == trials  # nothing new was tried
 
 
+@pytest.mark.proof
 def test_a_whole_chain_is_made_again_from_the_raw_bars_and_its_look_is_counted(desk: Desk) -> None:
     ledger = Ledger(desk.workspace.ledger)
     looks = len(ledger.looks(split="test"))
@@ -143,6 +144,7 @@ def moved(desk: Desk, tmp_path: Path) -> Desk:
     return Desk(workspace, runs)
 
 
+@pytest.mark.proof
 def test_other_raw_bars_are_refused_and_rerun_takes_them(desk: Desk, tmp_path: Path) -> None:
     desk = moved(desk, tmp_path)
     raw = desk.workspace.raw / "MES_1m.parquet"

@@ -49,7 +49,9 @@ def fold(model, data=DATA, number=1, test=True, n_trials=0, n_splits=1, weightin
     return fit_fold(model, data, train, rows if test else None, **{**settings, **more})
 
 
-@pytest.mark.parametrize(("n_trials", "n_splits"), [(0, 1), (2, 1), (2, 2)])
+@pytest.mark.parametrize(
+    ("n_trials", "n_splits"), [(0, 1), pytest.param(2, 1, marks=pytest.mark.proof), (2, 2)]
+)
 @pytest.mark.parametrize("model", MODELS)
 def test_nothing_outside_the_training_rows_is_looked_at(model, n_trials, n_splits):
     """Test labels, and labels and features of purged and embargoed rows, are poisoned: not a bit changes."""

@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from foldsmith.cli.main import main
+from foldsmith.report import figures
 from foldsmith.runs.manifest import Manifest, read
 from foldsmith.runs.store import Workspace
 
@@ -109,6 +111,14 @@ class Desk:
 def value(text: str, name: str) -> str:
     """What a command printed after `name: `."""
     return next(line.split(": ", 1)[1] for line in text.splitlines() if line.startswith(f"{name}: "))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stills_left_out() -> Iterator[None]:
+    """Drawing a report's stills takes half the time of `evaluate`; tests/report and the README's commands draw them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figures, "_svg", lambda _, __, title: f"<svg><title>{title}</title></svg>")
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,7 @@ def commands(path: str) -> list[list[str]]:
 
 def test_the_commands_of_the_readme_run_as_they_stand(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    desk.run("simulate", "--symbol", "MES", "--sessions", 30)
+    desk.run("simulate", "--symbol", "MES", "--sessions", 20)
     shown = commands("README.md")
     assert [words[0] for words in shown] == [
         "pipeline", "pipeline", "train", "cv", "train", "evaluate", "predict"
@@ -46,7 +46,7 @@ def test_the_commands_of_the_readme_run_as_they_stand(tmp_path: Path) -> None:
     for words in shown:
         # The one change: 100 trials would take the test's time limit.
         words = [
-            "2" if before == "--n-trials" else word for before, word in zip(["", *words], words, strict=False)
+            "1" if before == "--n-trials" else word for before, word in zip(["", *words], words, strict=False)
         ]
         done = desk.run(*(ids.get(word, word) for word in words))
         if words[0] == "cv":
