@@ -120,6 +120,10 @@ def test_trading_rules(made: Made) -> None:
     own, summary = trades("--overlap", "net", "--contracts", 3)
     assert summary["rule"] == {"contracts": 3, "overlap": "net"}
     assert (own["datetime"].shift(-1) < own["label_end"]).any()
+    mean, summary = trades("--overlap", "average", "--contracts", 3)
+    assert summary["rule"] == {"contracts": 3, "overlap": "average"}
+    assert summary["signals"] > summary["orders"] >= mean.height > 0
+    assert mean["contracts"].max() <= 3
     # Of three classes few sides have a probability above a half.
     sure, summary = trades("--contracts", 3, "--sizing", "meta")
     assert summary["rule"] == {"contracts": 3, "sizing": "meta"}

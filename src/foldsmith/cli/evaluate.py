@@ -46,7 +46,8 @@ from foldsmith.evaluation.trading_rule import OVERLAPS, SIZINGS, TradingRule
     type=click.Choice(OVERLAPS),
     default="skip",
     show_default=True,
-    help="A signal while a position is open: passed over, or a lot of its own, a side within --contracts.",
+    help="A signal while a position is open: passed over, a lot of its own (a side within --contracts), or the "
+    "position is the mean size of all signals that are not over.",
 )
 @click.option(
     "--slippage",
