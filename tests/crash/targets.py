@@ -420,6 +420,7 @@ class LedgerFiles(Target):
     def __init__(self, source: Path, scratch: Path) -> None:
         super().__init__(source, scratch)
         self.path = scratch / "ledger.sqlite"
+        from foldsmith.runs.audits import Audited, record
         from foldsmith.runs.ledger import Ledger
 
         shutil.copyfile(Workspace(source).ledger, self.path)
@@ -427,12 +428,14 @@ class LedgerFiles(Target):
         with closing(sqlite3.connect(self.path)) as connection:
             connection.execute("SELECT COUNT(*) FROM entries").fetchone()
             Ledger(self.path).record_tag("run", "mine", True)
+            record(Ledger(self.path), [Audited("run", "c", True, {"held": 3, "broken": 1}, ("x",), "1", "s")])
             self.files = {
                 ending: self.path.with_name(self.path.name + ending).read_bytes() for ending in ("", "-wal")
             }
         assert self.files["-wal"]
 
     def case(self, draw: Draw) -> None:
+        from foldsmith.runs.audits import Audited, audits, record, standing, told
         from foldsmith.runs.ledger import Ledger
 
         for path in self.scratch.iterdir():
@@ -457,6 +460,8 @@ class LedgerFiles(Target):
                 run_id="run", content="c", fingerprint="data", split="test", horizon=5
             ),
             lambda: ledger.record_trials([]),
+            lambda: [told(standing(audits(ledger), one.content), "s") for one in audits(ledger)],
+            lambda: record(ledger, [Audited("run", "c", True, {"held": 3}, (), "1", "s")]),
         ]
         refused: FoldsmithError | None = None
         for call in draw.sample(calls, 4):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 
@@ -65,3 +66,65 @@ def trade(
         exit_bar, price, reason = leave(bars, {**lot, "side": side}, overnight, barriers)
         made.append({**lot, "signed": side * size, "exit_bar": exit_bar, "exit": price, "reason": reason})
     return made, skipped, no_entry
+
+
+def mean_position(
+    bars: list[dict[str, Any]],
+    lots: list[dict[str, Any]],
+    *,
+    overnight: bool,
+    barriers: bool,
+) -> tuple[list[tuple[int, float, int]], list[int]]:
+    """Every order (bar, price, contracts bought) of who holds the mean of all active signals; position at each close.
+
+    Each signal is followed to its end first, on its own; then the bars are gone through with the list of all ends.
+    """
+    alive = []
+    for lot in lots:
+        t, size = lot["bar"], lot["size"]
+        over = t == len(bars) - 1 or bars[t + 1]["block"] != bars[t]["block"]
+        if size == 0 or over or (overnight and bars[t + 1]["session"] != bars[t]["session"]):
+            continue
+        exit_bar, price, _ = leave(bars, {**lot, "side": 1 if size > 0 else -1}, overnight, barriers)
+        opened = bars[exit_bar]["open"]
+        if barriers and (opened >= lot["upper"] or opened <= lot["lower"]):
+            place = "open"
+        elif barriers and (bars[exit_bar]["high"] >= lot["upper"] or bars[exit_bar]["low"] <= lot["lower"]):
+            place = "inside"
+        else:
+            place = "close"
+        alive.append({**lot, "exit_bar": exit_bar, "exit": price, "place": place})
+    orders: list[tuple[int, float, int]] = []
+    closes: list[int] = []
+    position = 0
+    gone: list[int] = []
+    for i, bar in enumerate(bars):
+        held = [lot for lot in alive if lot["bar"] < i and lot["bar"] not in gone]
+        if nearest(held) != position:
+            orders.append((i, bar["open"], nearest(held) - position))
+            position = nearest(held)
+        for place in ("open", "inside", "close"):
+            ending = [lot for lot in held if lot["exit_bar"] == i and lot["place"] == place]
+            groups = [[lot] for lot in ending] if place == "inside" else [ending] if ending else []
+            for group in groups:
+                gone += [lot["bar"] for lot in group]
+                held = [lot for lot in held if lot["bar"] not in gone]
+                # The part of the way from the position to its new target on which the position shrinks.
+                new = position
+                while new != 0 and abs(new - nearest(held)) > abs(
+                    new - (1 if new > 0 else -1) - nearest(held)
+                ):
+                    new -= 1 if new > 0 else -1
+                if new != position:
+                    orders.append((i, group[0]["exit"], new - position))
+                    position = new
+        closes.append(position)
+    return orders, closes
+
+
+def nearest(held: list[dict[str, Any]]) -> int:
+    """The whole number nearest to the mean size; of two, the one nearer to 0."""
+    if not held:
+        return 0
+    mean = sum((Fraction(lot["size"]) for lot in held), Fraction(0)) / len(held)
+    return min(range(-20, 21), key=lambda whole: (abs(whole - mean), abs(whole)))

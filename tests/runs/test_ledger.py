@@ -25,6 +25,7 @@ from tests.runs.made_runs import in_processes
 
 from foldsmith.errors import DataError, FoldsmithError, IntegrityError
 from foldsmith.runs import ledger_file
+from foldsmith.runs.audits import Audited, audits, record
 from foldsmith.runs.ledger import Anchor, Ledger, Look, LookCount, Published, Removed
 from foldsmith.runs.ledger_file import SCHEMA
 
@@ -86,6 +87,8 @@ CALLS: dict[str, Callable[[Ledger], Any]] = {
     "removed": lambda ledger: ledger.removed(),
     "tag": lambda ledger: ledger.record_tag("run", "good", True),
     "tags": lambda ledger: ledger.tags(),
+    "audit": lambda ledger: record(ledger, [Audited("run", "c", True, {"held": 1}, (), "1", "s")]),
+    "audits": audits,
     "anchor": lambda ledger: ledger.anchor(),
     "check anchor": lambda ledger: ledger.check_anchor("run", Anchor("x", 1, "x")),
     "check": lambda ledger: ledger.check(),

@@ -14,6 +14,8 @@ from tests.workflow.conftest import Desk
 from tests.workflow.test_flags import covers
 
 from foldsmith.evaluation.metrics import most_probable_signal
+from foldsmith.runs.audits import audits
+from foldsmith.runs.ledger import Ledger
 from foldsmith.stages import audit_chain, audit_evaluations, audit_fresh, trading
 from foldsmith.stages.audit_evaluations import look_problems
 from foldsmith.stages.audit_mutants import MUTANTS
@@ -29,14 +31,23 @@ def proofs(desk: Desk, *words: object, status: int = 0) -> list[dict[str, Any]]:
     return list(found["proofs"])
 
 
+def besides_ledger(everything: dict[str, int]) -> dict[str, int]:
+    return {path: size for path, size in everything.items() if not path.endswith("ledger.sqlite")}
+
+
 @covers("audit", "--cv", "--quick", "--json", "--html", "--workspace")
 def test_a_clean_run_passes_and_says_what_was_done(tiny: Desk, tmp_path: Path) -> None:
-    before = tiny.everything()
-    elsewhere = Desk(tmp_path)
+    before, elsewhere = tiny.everything(), Desk(tmp_path)
+    assert "  audit       never audited" in tiny.call("runs", "show", "base").stdout
     words = ["--cv", "base", "--quick", "--workspace", tiny.path, "--json", "a.json", "--html", "a.html"]
     told = elsewhere.call("audit", *words).stdout
-    assert tiny.everything() == before, "an audit writes nothing into a workspace"
+    assert besides_ledger(tiny.everything()) == besides_ledger(before), "an audit writes to the ledger alone"
     found = json.loads((tmp_path / "a.json").read_text())
+    # It is in the ledger, of this content and this code, with as many proofs as were run.
+    assert "entered in the ledger as the audit of 2 runs" in told
+    shown = tiny.call("runs", "show", "base").stdout
+    assert f": {len(found['proofs'])} proofs held on this content (quick), with this code" in shown
+    assert "the ledger: whole" in tiny.call("runs", "verify", "base").stdout
     assert found["held"]
     assert f"{len(found['proofs'])} held" in told
     assert {proof["group"] for proof in found["proofs"]} == {
@@ -97,7 +108,9 @@ def test_a_fresh_ensemble_and_evaluations_are_audited(tiny: Desk, few_cuts: None
     before = tiny.everything()
     found = proofs(tiny, "--run", fresh.id, "--quick")
     (tiny.path / "audit.json").unlink()
-    assert tiny.everything() == before, "nothing of what is made again is left"
+    assert besides_ledger(tiny.everything()) == besides_ledger(before), (
+        "nothing of what is made again is left"
+    )
     names = [proof["name"] for proof in found]
     for name in (
         "h5: base folds",
@@ -165,7 +178,9 @@ def test_a_look_that_the_ledger_lacks_is_a_problem() -> None:
 def test_a_leak_planted_in_the_program_fails_by_name(
     tiny: Desk, name: str, proof: str, few_cuts: None
 ) -> None:
+    entered = audits(Ledger(tiny.workspace.ledger))
     done = tiny.call("audit", "--cv", "base", "--quick", "--plant", name, status=2)
+    assert audits(Ledger(tiny.workspace.ledger)) == entered, "a plant says nothing of the run"
     failed = [line for line in done.stdout.splitlines() if line.startswith(("BROKEN", "BLIND", "COULD NOT"))]
     assert any(proof in line for line in failed), done.stdout
     assert proof in done.stderr or "more" in done.stderr

@@ -15,6 +15,8 @@ from tests.workflow.test_docs import commands
 from tests.workflow.test_flags import covers
 
 from foldsmith.evaluation.trading_rule import DEFAULT_RULE, TradingRule
+from foldsmith.runs.audits import Audited, record
+from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.manifest import read
 from foldsmith.runs.store import Run
 from foldsmith.stages import trading
@@ -120,6 +122,10 @@ def test_trading_rules(made: Made) -> None:
     own, summary = trades("--overlap", "net", "--contracts", 3)
     assert summary["rule"] == {"contracts": 3, "overlap": "net"}
     assert (own["datetime"].shift(-1) < own["label_end"]).any()
+    mean, summary = trades("--overlap", "average", "--contracts", 3)
+    assert summary["rule"] == {"contracts": 3, "overlap": "average"}
+    assert summary["signals"] > summary["orders"] >= mean.height > 0
+    assert mean["contracts"].max() <= 3
     # Of three classes few sides have a probability above a half.
     sure, summary = trades("--contracts", 3, "--sizing", "meta")
     assert summary["rule"] == {"contracts": 3, "sizing": "meta"}
@@ -204,6 +210,43 @@ def test_importance_reads_validation_rows_alone(made: Made) -> None:
     assert "several datasets" in importance(predictor, table, "mda", joined=True, seed=1)["skipped"]
 
 
+@covers("evaluate", "--learning-curve")
+def test_a_learning_curve_ends_at_the_stored_model_and_opens_no_test_row(made: Made) -> None:
+    desk, flags = made.desk, ["--importance", "none", "--learning-curve"]
+    looks = len(Ledger(desk.workspace.ledger).looks(split="test"))
+    folder, metrics = evaluated(desk, made.base, *flags)
+    assert len(Ledger(desk.workspace.ledger).looks(split="test")) == looks
+    found = metrics["learning_curve"]
+    points = found["points"]
+    assert [point["share"] for point in points] == [0.1, 0.2, 0.4, 0.7, 1.0]
+    assert points[-1]["rows"] == found["of"] > points[0]["rows"]
+    assert found["rounds"] >= 1
+    # The fit on all rows is the stored model: the scores of the evaluation, to the bit.
+    assert found["whole_is_stored"]
+    for mine, key in (
+        ("log_loss", "log_loss"),
+        ("log_loss_base", "log_loss_base"),
+        ("direction_auc", "direction_auc"),
+    ):
+        assert points[-1][mine] == metrics[key]
+    assert points[-1]["low"] == metrics["interval"]["log_loss"]["low"]
+    # Few rows are learnt by heart.
+    assert points[0]["training_log_loss"] < points[0]["training_log_loss_base"]
+    assert (
+        points[0]["log_loss"] - points[0]["training_log_loss"]
+        > points[-1]["log_loss"] - points[-1]["training_log_loss"]
+    )
+    page = (folder / "report.html").read_text()
+    assert 'data-chart="learning"' in page
+    assert "Would more rows help?" in page
+    assert "to the bit" in page
+    # Made again it is the same; nothing but the flag tells it from a plain one, and of an ensemble it says why not.
+    assert "the same content" in desk.call("runs", "reproduce", folder.name).stdout
+    assert read(folder).parameters["learning_curve"] is True
+    _, ensemble = evaluated(desk, made.stacked, *flags)
+    assert "base models alone" in ensemble["learning_curve"]["skipped"]
+
+
 @covers("compare", "runs", "--split", "--json", "--workspace", "--also")
 @covers("leaderboard", "--split", "--symbol", "--by", "--json", "--workspace", "--also")
 def test_evaluations_side_by_side_open_nothing(tiny: Desk, tmp_path: Path) -> None:
@@ -212,7 +255,21 @@ def test_evaluations_side_by_side_open_nothing(tiny: Desk, tmp_path: Path) -> No
     shutil.rmtree(desk.path / "experiments" / "runs", ignore_errors=True)  # of other tests
     first, second = (desk.train("--model", name, "--horizon", 5).id for name in ("logistic", "random_forest"))
     (one, metrics), (two, _) = (evaluated(desk, run, "--importance", "none") for run in (first, second))
-    evaluated(desk, first, "--importance", "none")
+    failed = Audited(
+        first,
+        read(desk.workspace.runs / first).content,
+        False,
+        {"held": 2, "broken": 1},
+        ("late (broken)",),
+        "1",
+        "s",
+    )
+    record(Ledger(desk.workspace.ledger), [failed])
+    again, _ = evaluated(desk, first, "--importance", "none")
+    # What audits proved is on the page as it was made; a page is no content, so one made before has its hash again.
+    assert "the model was: never audited." in (one / "report.html").read_text()
+    assert "the model was: audit FAILED on 20" in (again / "report.html").read_text()
+    assert "the same content" in desk.call("runs", "reproduce", one.name).stdout
     # Without dataset and raw bars nothing held out can be read; and no look is entered.
     (desk.path / "data").rename(tmp_path / "away")
     looks = desk.everything()
@@ -233,6 +290,17 @@ def test_evaluations_side_by_side_open_nothing(tiny: Desk, tmp_path: Path) -> No
     assert {row["model"]: row["looks"] for row in board["rows"]} == {first: 2, second: 1}
     assert board["things_tried"] == max(row["trials"] for row in board["rows"]) > 1
     assert board["yardstick"] == 0.5
+    stand = {row["model"]: row["audit"] for row in board["rows"]}
+    assert (stand[first]["held"], stand[second]["held"]) == (False, None)
+    lines = {
+        run: next(line for line in desk.call("leaderboard").stdout.splitlines() if run in line)
+        for run in stand
+    }
+    assert "; its model: audit FAILED" in lines[first]
+    assert lines[first].endswith(
+        "1 of 3 proofs on this content, with other code (1, source s), which has changed since: late (broken)"
+    )
+    assert lines[second].endswith("; its model: never audited")
     by_net = json.loads(desk.call("leaderboard", "--by", "net", "--symbol", "MES", "--json").stdout)["rows"]
     assert by_net[0]["score"] == by_net[0]["net"] >= by_net[1]["net"]
     assert "direction AUC (yardstick 0.5)" in Desk(tmp_path).call("leaderboard", "--workspace", "desk").stdout

@@ -31,6 +31,11 @@ from foldsmith.evaluation.trading_rule import OVERLAPS, SIZINGS, TradingRule
     help="Weigh features on validation rows: what a model loses without one (any model), or SHAP values (boosters).",
 )
 @click.option(
+    "--learning-curve",
+    is_flag=True,
+    help="Fit the model again on growing recent shares of its training rows, scored on validation rows.",
+)
+@click.option(
     "--sizing",
     type=click.Choice(SIZINGS),
     default="fixed",
@@ -46,7 +51,8 @@ from foldsmith.evaluation.trading_rule import OVERLAPS, SIZINGS, TradingRule
     type=click.Choice(OVERLAPS),
     default="skip",
     show_default=True,
-    help="A signal while a position is open: passed over, or a lot of its own, a side within --contracts.",
+    help="A signal while a position is open: passed over, a lot of its own (a side within --contracts), or the "
+    "position is the mean size of all signals that are not over.",
 )
 @click.option(
     "--slippage",
@@ -62,6 +68,7 @@ def evaluate(
     runs_dir: Path | None,
     snooping: bool,
     importance: str,
+    learning_curve: bool,
     sizing: str,
     contracts: int,
     overlap: str,
@@ -72,6 +79,7 @@ def evaluate(
 ) -> None:
     """Phase 5: score and trade a model on a held-out segment; the look is counted in the ledger."""
     from foldsmith.cli.listing import score_line
+    from foldsmith.cli.validation_options import worker_count
     from foldsmith.stages.evaluate import evaluate as run_evaluation
 
     rule = TradingRule(sizing, contracts, overlap, _ticks(slippage), flat_overnight)
@@ -79,12 +87,17 @@ def evaluate(
     folder = workspace.runs if runs_dir is None else runs_dir
     found = run_evaluation(
         workspace, run_id, split, provenance(workspace), say,
-        folder=folder, rule=rule, snooping=snooping, importances=importance,
+        folder=folder, rule=rule, snooping=snooping, importances=importance, curve=learning_curve,
+        threads=worker_count(None),
     )  # fmt: skip
     say(score_line(split, found.metrics))
     for name, scores in found.metrics["members"].items():
         say(score_line(f"  base model {name}", scores))
-    for line in (*_trading_lines(found.metrics["backtest"]), *_verdict_lines(found.metrics)):
+    for line in (
+        *_curve_lines(found.metrics),
+        *_trading_lines(found.metrics["backtest"]),
+        *_verdict_lines(found.metrics),
+    ):
         say(line)
     say(f"Evaluation saved to: {found.run.path}")
     say(f"Report: {found.report}")
@@ -104,6 +117,22 @@ def _ticks(text: str | None) -> tuple[float, float, float] | None:
             f"--slippage {text!r:.40} is neither a number of ticks nor three, such as 0.5,1,2."
         )
     return (ticks[0], ticks[0], ticks[0]) if len(ticks) == 1 else (ticks[0], ticks[1], ticks[2])
+
+
+def _curve_lines(metrics: dict[str, Any]) -> list[str]:
+    found = metrics.get("learning_curve")
+    if found is None:
+        return []
+    if "skipped" in found:
+        return [f"learning curve: none; {found['skipped']}"]
+    lines = ["learning curve, log loss on validation rows by share of the training rows:"]
+    for point in found["points"]:
+        scores = point.get("skipped") or (
+            f"{point['log_loss']:.4f} (base rate {point['log_loss_base']:.4f}; on rows fitted on "
+            f"{point['training_log_loss']:.4f})"
+        )
+        lines.append(f"  {point['share']:4.0%} {point['rows']:,} rows: {scores}")
+    return lines
 
 
 def _trading_lines(summary: dict[str, Any]) -> list[str]:

@@ -55,8 +55,8 @@ def what(run: Entry) -> str:
     return "  ".join(parts)
 
 
-def shown(run: Run, tags: Sequence[str], size: int) -> Iterator[str]:
-    """A run's manifest in a few lines."""
+def shown(run: Run, tags: Sequence[str], size: int, audit: str) -> Iterator[str]:
+    """A run's manifest in a few lines, and how it stands with audits."""
     from foldsmith.runs.comparison import scores_of
 
     known = run.manifest
@@ -73,6 +73,7 @@ def shown(run: Run, tags: Sequence[str], size: int) -> Iterator[str]:
         yield f"  holds       {_short(known.extra)}"
     yield from _made_with(known)
     yield f"  files       {len(known.files)}, {bytes_of(size)}"
+    yield f"  audit       {audit}"
     rows: dict[str, list[str]] = {}
     for name, value in scores_of(run).items():
         where, _, score = name.rpartition(": ")

@@ -104,10 +104,12 @@ def print_runs(registry: Registry, wanted: Wanted, sort: str, as_json: bool) -> 
 @json_option
 @place_options
 def show(run_id: str, as_json: bool, workspace_dir: Path, also: Sequence[Path]) -> None:
-    """Say what a run is, was made with and scored; its whole manifest with --json."""
+    """Say what a run is, was made with and scored, and what audits proved of it; its whole manifest with --json."""
     from foldsmith.cli.run_lines import shown
+    from foldsmith.runs.audits import audits, stands
     from foldsmith.runs.ledger import Ledger
     from foldsmith.runs.registry import find_run
+    from foldsmith.runs.source import source_hash
 
     workspace = open_workspace(workspace_dir)
     run = find_run(workspace, run_id, also)
@@ -115,7 +117,9 @@ def show(run_id: str, as_json: bool, workspace_dir: Path, also: Sequence[Path]) 
         _print_json(run.manifest.model_dump(mode="json"))
         return
     size = sum((run.path / path).stat().st_size for path in run.manifest.files if (run.path / path).is_file())
-    for line in shown(run, Ledger(workspace.ledger).tags().get(run.id, ()), size):
+    ledger = Ledger(workspace.ledger)
+    audit = stands(audits(ledger), run.manifest, source_hash)["said"]
+    for line in shown(run, ledger.tags().get(run.id, ()), size, audit):
         say(line)
 
 

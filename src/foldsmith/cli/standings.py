@@ -94,7 +94,8 @@ def _listed(found: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"{number:>3}  {_number(row['score'])}{between}  {row['symbol']} {row['model']}: {row['trades']:,} trades, "
             f"after costs {row['net']:,.2f}; {row['verdict'] or 'no verdict kept'}; model "
-            f"{row['place'] or 'unknown'} looked at, {row['trials'] or 'unknown'} trials, looks {row['looks']}"
+            f"{row['place'] or 'unknown'} looked at, {row['trials'] or 'unknown'} trials, looks {row['looks']}; "
+            f"{row['audit']['said']}"
         )
     for run_id in found["unread"]:
         yield f"left out, damaged or unfinished: {run_id}"

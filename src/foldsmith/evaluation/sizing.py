@@ -35,17 +35,22 @@ def bet_size(p: Any, outcomes: int) -> Floats:
     return np.asarray(np.maximum(0.0, 2 * ndtr(z) - 1))
 
 
-def signed_contracts(P: Any, rule: TradingRule) -> npt.NDArray[np.int64]:
-    """Contracts to trade at each row, below 0 short: (n,) from P (n, 3).
+def signed_sizes(P: Any, rule: TradingRule) -> Floats:
+    """Contracts that each row is worth, unrounded, below 0 short: (n,) from P (n, 3).
 
-    The side is `most_probable_signal`. Fixed: `rule.contracts`. Else the nearest whole number to contracts times
-    `bet_size` of the side's probability, which may be none: against three classes ("probability"), or against the side
-    being wrong ("meta": where a meta-labelling ensemble says that probability).
+    The side is `most_probable_signal`. Fixed: `rule.contracts`. Else contracts times `bet_size` of the side's
+    probability: against three classes ("probability"), or against the side being wrong ("meta": where a meta-labelling
+    ensemble says that probability).
     """
     values = np.asarray(P, dtype=np.float64)
     side = most_probable_signal(P).astype(np.int64)
     if rule.sizing == "fixed":
-        return side * rule.contracts
+        return np.asarray(side * float(rule.contracts))
     p = np.clip(np.where(side > 0, values[:, 2], values[:, 0]), 0.0, 1.0)
-    size = np.floor(rule.contracts * bet_size(p, OUTCOMES[rule.sizing]) + 0.5).astype(np.int64)
-    return side * size
+    return np.asarray(side * (rule.contracts * bet_size(p, OUTCOMES[rule.sizing])))
+
+
+def signed_contracts(P: Any, rule: TradingRule) -> npt.NDArray[np.int64]:
+    """`signed_sizes` to the nearest whole number, halves away from 0, which may be none: (n,) from P (n, 3)."""
+    sizes = signed_sizes(P, rule)
+    return np.asarray(np.sign(sizes) * np.floor(np.abs(sizes) + 0.5), dtype=np.int64)

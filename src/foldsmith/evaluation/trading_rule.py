@@ -10,7 +10,7 @@ from typing import Any
 from foldsmith.errors import SettingError
 
 SIZINGS = ("fixed", "probability", "meta")
-OVERLAPS = ("skip", "net")
+OVERLAPS = ("skip", "net", "average")
 MOST_CONTRACTS = 10_000
 
 
@@ -20,9 +20,10 @@ class TradingRule:
 
     sizing : "fixed" trades `contracts` at each signal; "probability" and "meta" trade from none to `contracts`, see
     `evaluation.sizing.bet_size`. overlap : "skip" passes over signals while a position is open; "net" makes each a
-    lot of its own, as long as those of its side, and with them the net position, stay within `contracts`. slippage :
-    ticks a side in calm, usual and wild times (terciles of the volatility on training rows), None for the
-    instrument's own. flat_overnight : leave at the close of the session's last bar. Raises SettingError.
+    lot of its own, as long as those of its side, and with them the net position, stay within `contracts`; "average"
+    holds the mean size of all signals that are not over, see `evaluation.walk_average`. slippage : ticks a side in
+    calm, usual and wild times (terciles of the volatility on training rows), None for the instrument's own.
+    flat_overnight : leave at the close of the session's last bar. Raises SettingError.
     """
 
     sizing: str = "fixed"
@@ -76,6 +77,7 @@ class TradingRule:
         overlap = {
             "skip": "one position at a time; signals while one is open are skipped",
             "net": f"each signal a lot of its own, those of a side within {self.contracts} together",
+            "average": "the position is the mean size of all signals that are not over, in whole contracts",
         }[self.overlap]
         said = f"The most probable class is traded unless it is neutral: {size}, {overlap}. In at the next open, "
         said += "out where the label ends" + (" or the session does." if self.flat_overnight else ".")

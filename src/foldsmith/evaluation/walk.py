@@ -12,10 +12,10 @@ from foldsmith.errors import DataError
 from foldsmith.evaluation.backtest import PERIODS_PER_YEAR, Backtest, Costs, daily_table, summary_of
 from foldsmith.evaluation.rows import Floats
 from foldsmith.evaluation.trading_rule import TradingRule
+from foldsmith.evaluation.walk_average import walk_average
+from foldsmith.evaluation.walk_inputs import check_tables, laid_out, slippage_of
 
 REASONS = {1: "barrier", 2: "ambiguous", 3: "time", 4: "session", 5: "roll", 6: "end"}
-BARS = ("close_time", "session", "block", "open", "high", "low", "close")
-LABELS = ("datetime", "label_end", "bar", "upper", "lower", "exit_long", "exit_short")
 
 
 def walk_bars(
@@ -37,6 +37,7 @@ def walk_bars(
         cost  = |contracts| (2 commission + 2 slippage_ticks * tick_value),    net = gross - cost
 
     contracts : (n,) signed whole numbers, one per row of `labels` (contracts.LABELS with `bar` as a row of `bars`).
+    Of "average", real numbers, which `walk_average` takes.
     Entry is the open after the decision. Exit is the first of: a barrier, at its price or at the open that is beyond
     it; the close of bar `last` (n,); the close before a roll or a hole; the session's last close (`flat_overnight`);
     the last bar. Where a bar reaches both barriers the label's own exit is taken if it ended there (its minutes
@@ -49,6 +50,10 @@ def walk_bars(
     exit bar, `skipped` counts signals passed over and `too_small`, `no_entry`, `cut` those sized to none, without a bar
     to enter at, and taken in part. Errors: DataError, SettingError.
     """
+    if rule.overlap == "average":
+        paid: dict[str, Any] = {"commission": commission, "slippage_ticks": slippage_ticks}
+        priced: dict[str, Any] = {"tick_size": tick_size, "tick_value": tick_value, **paid}
+        return walk_average(contracts, labels, last, bars, rule, **priced, barriers=barriers)
     wanted, ticks = _checked(contracts, labels, bars, slippage_ticks)
     costs = Costs(tick_size, tick_value, commission, float(ticks.max(initial=0.0)))
     held = _walk(wanted, labels, last, bars, rule, tick_size, barriers)
@@ -68,24 +73,13 @@ def walk_bars(
 def _checked(
     contracts: Any, labels: pl.DataFrame, bars: pl.DataFrame, slippage_ticks: Any
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    for frame, names, what in ((labels, LABELS, "labels"), (bars, BARS, "bars")):
-        missing = [name for name in names if name not in frame.columns]
-        if missing:
-            raise DataError(
-                f"column {missing[0]!r} is missing from {what}; it has {', '.join(frame.columns)}."
-            )
+    check_tables(labels, bars)
     wanted = np.asarray(contracts)
     if wanted.shape != (labels.height,) or not np.array_equal(wanted, wanted.astype(np.int64)):
         raise DataError(
             f"contracts have shape {wanted.shape} for {labels.height} labels; whole numbers are needed."
         )
-    bar = labels["bar"].to_numpy()
-    if len(bar) and (bar.min() < 0 or bar.max() >= bars.height or (np.diff(bar) <= 0).any()):
-        raise DataError(f"labels point outside the {bars.height:,} bars, or do not rise in time.")
-    ticks = np.broadcast_to(np.asarray(slippage_ticks, dtype=np.float64), wanted.shape)
-    if not np.isfinite(ticks).all() or (ticks < 0).any():
-        raise DataError("slippage_ticks holds a value that is no number of at least 0.")
-    return wanted.astype(np.int64), ticks
+    return wanted.astype(np.int64), slippage_of(slippage_ticks, labels.height)
 
 
 def _walk(
@@ -99,29 +93,10 @@ def _walk(
 ) -> tuple[Any, Any, Any, Any]:
     from foldsmith.evaluation.walk_kernel import walk
 
-    def column(frame: pl.DataFrame, name: str) -> Floats:
-        return np.ascontiguousarray(frame[name].to_numpy(), dtype=np.float64)
-
     n = len(wanted)
-    closes = bars["close_time"]
-    told_bar = (
-        closes.search_sorted(labels["label_end"]).cast(pl.Int64) if n else pl.Series([], dtype=pl.Int64)
-    )
     held = np.zeros(n, np.int64), np.full(n, -1), np.full(n, np.nan), np.zeros(n, np.int64)
     walk(
-        tuple(column(bars, name) for name in ("open", "high", "low", "close")),
-        (_last_of(bars["session"]), _last_of(bars["block"])),
-        (
-            np.ascontiguousarray(labels["bar"].to_numpy(), dtype=np.int64),
-            wanted,
-            np.ascontiguousarray(last, dtype=np.int64),
-        ),
-        (column(labels, "upper"), column(labels, "lower")),
-        (
-            np.ascontiguousarray(told_bar.to_numpy(), dtype=np.int64),
-            column(labels, "exit_long"),
-            column(labels, "exit_short"),
-        ),
+        *laid_out(wanted, labels, last, bars),
         tick,
         barriers,
         rule.overlap == "net",
@@ -130,12 +105,6 @@ def _walk(
         held,
     )
     return held
-
-
-def _last_of(series: pl.Series) -> npt.NDArray[np.bool_]:
-    """Rows after which the value changes."""
-    values = series.to_numpy()
-    return np.asarray(np.r_[values[1:] != values[:-1], False][: len(values)], dtype=np.bool_)
 
 
 def _trades(

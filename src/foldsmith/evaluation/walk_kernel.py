@@ -14,6 +14,53 @@ SKIPPED, NO_ENTRY, NONE = -1, -2, 0
 SLACK = 1e-6
 """Ticks by which a price may miss the grid: what decimal prices leave behind."""
 
+AT_OPEN, INSIDE, AT_CLOSE = 0, 1, 2
+"""Where in a bar a signal is left."""
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
+def left_in(
+    i: int,
+    j: int,
+    side: int,
+    prices: Any,
+    ends: Any,
+    last: int,
+    barriers: Any,
+    told: Any,
+    slack: float,
+    use_barriers: bool,
+    overnight: bool,
+) -> tuple[float, int, int]:
+    """Price, reason (0: it is not) and place in bar i at which signal j of `side` is left; arguments as of `walk`."""
+    open_, high, low, close = prices
+    ends_session, ends_block = ends
+    upper, lower = barriers
+    told_bar, told_long, told_short = told
+    if use_barriers:
+        above, below = high[i] >= upper[j] - slack, low[i] <= lower[j] + slack
+        if open_[i] >= upper[j] - slack or open_[i] <= lower[j] + slack:
+            return open_[i], BARRIER, AT_OPEN
+        if above and below:
+            price = told_long[j] if side > 0 else told_short[j]
+            if told_bar[j] != i or np.isnan(price):
+                price = lower[j] if side > 0 else upper[j]
+            return price, AMBIGUOUS, INSIDE
+        if above:
+            return upper[j], BARRIER, INSIDE
+        if below:
+            return lower[j], BARRIER, INSIDE
+    why = 0
+    if i >= last:
+        why = TIME
+    elif ends_block[i]:
+        why = ROLL
+    elif overnight and ends_session[i]:
+        why = SESSION
+    elif i == len(open_) - 1:
+        why = END
+    return close[i], why, AT_CLOSE
+
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator, unused-ignore]
 def walk(
@@ -36,46 +83,23 @@ def walk(
     and the prices at which a long and a short left it, used where that bar reaches both barriers (NaN: the stop).
     A bar is over before what is decided at its close: exits of bar i come before decisions of bar i.
     """
-    open_, high, low, close = prices
     ends_session, ends_block = ends
     decision, wanted, last = signals
-    upper, lower = barriers
-    told_bar, told_long, told_short = told
     contracts, exit_bar, exit_price, reason = out
+    n = len(prices[0])
     active = np.empty(len(decision), np.int64)
     count, s = 0, 0
     # Contracts of open lots by side: with each within `most` the net is too, whichever lot closes first.
     long, short = 0, 0
     slack = SLACK * tick
-    for i in range(len(open_)):
+    for i in range(n):
         kept = 0
         for a in range(count):
             j = active[a]
             side = 1 if contracts[j] > 0 else -1
-            price, why = 0.0, 0
-            if use_barriers:
-                above, below = high[i] >= upper[j] - slack, low[i] <= lower[j] + slack
-                if open_[i] >= upper[j] - slack or open_[i] <= lower[j] + slack:
-                    price, why = open_[i], BARRIER
-                elif above and below:
-                    why = AMBIGUOUS
-                    price = told_long[j] if side > 0 else told_short[j]
-                    if told_bar[j] != i or np.isnan(price):
-                        price = lower[j] if side > 0 else upper[j]
-                elif above:
-                    price, why = upper[j], BARRIER
-                elif below:
-                    price, why = lower[j], BARRIER
-            if why == 0:
-                if i >= last[j]:
-                    why = TIME
-                elif ends_block[i]:
-                    why = ROLL
-                elif overnight and ends_session[i]:
-                    why = SESSION
-                elif i == len(open_) - 1:
-                    why = END
-                price = close[i]
+            price, why, _ = left_in(
+                i, j, side, prices, ends, last[j], barriers, told, slack, use_barriers, overnight
+            )
             if why == 0:
                 active[kept] = j
                 kept += 1
@@ -87,7 +111,7 @@ def walk(
         while s < len(decision) and decision[s] == i:
             if wanted[s] == 0:
                 reason[s] = NONE
-            elif i == len(open_) - 1 or ends_block[i] or (overnight and ends_session[i]):
+            elif i == n - 1 or ends_block[i] or (overnight and ends_session[i]):
                 reason[s] = NO_ENTRY
             else:
                 side = 1 if wanted[s] > 0 else -1

@@ -61,7 +61,7 @@
       axis(named
         ? { splits: () => spec.x.filter((at) => at % step === 0), values: (u, at) => at.map((k) => brief(spec.names[k])), grid: { show: false } }
         : { label: spec.xlabel }),
-      axis({ label: narrow ? undefined : spec.y, size: 58, values: (u, at) => at.map((v) => short.format(v).replace("-", "−")) }),
+      axis({ label: narrow ? undefined : spec.y, size: 58, values: (u, at) => at.map((v) => (spec.fine ? plain : short).format(v).replace("-", "−")) }),
     ];
     if (spec.series.some((one) => one.scale === "trades")) {
       scales.trades = { range: (u, low, high) => [0, high * 1.05 || 1] };

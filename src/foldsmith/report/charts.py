@@ -35,6 +35,7 @@ def chart_data(
     attribution: Mapping[str, Any] | None,
     sensitivity: Mapping[str, Any] | None,
     currency: str,
+    learning: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Charts by name: title, x, its kind (time, number or names), and series of label, colour, kind and values."""
     found: dict[str, Any] = {}
@@ -45,6 +46,9 @@ def chart_data(
         found["reliability"] = _reliability(calibration)
     if sensitivity and len(sensitivity["thresholds"]["points"]) > 1:
         found["thresholds"] = _thresholds(sensitivity["thresholds"]["points"], money)
+    points = [point for point in (learning or {}).get("points", ()) if "skipped" not in point]
+    if len(points) > 1:
+        found["learning"] = _learning(points)
     for name, way in (attribution or {"ways": {}})["ways"].items():
         cells = [cell for cell in way["cells"] if cell["trades"]]
         if len(cells) > 1:
@@ -103,6 +107,27 @@ def _thresholds(points: Sequence[Mapping[str, Any]], money: str) -> dict[str, An
             _series("before costs", "neutral", of("gross")),
             _series("after costs", "accent", of("net")),
             {**_series("trades", "long", of("trades"), "dashed", 0), "scale": "trades"},
+        ],
+    }
+
+
+def _learning(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def of(key: str) -> list[Any]:
+        return [point[key] for point in points]
+
+    return {
+        "title": "Log loss by training rows",
+        "x": of("rows"),
+        "kind": "number",
+        "xlabel": "training rows, the most recent",
+        "y": "log loss, nats",
+        "fine": True,
+        "series": [
+            _series("validation rows", "accent", of("log_loss"), "dots", 5),
+            _series("interval, low", "muted", of("low"), "dashed", 5),
+            _series("interval, high", "muted", of("high"), "dashed", 5),
+            _series("base rate, validation rows", "neutral", of("log_loss_base"), "line", 5),
+            _series("rows fitted on", "short", of("training_log_loss"), "line", 5),
         ],
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -122,6 +122,30 @@ def profit_figure(trades: pl.DataFrame, currency: str) -> str:
         axes.legend(loc="best", fontsize=9)
 
     return _svg(draw, (11, 3.0), "Distribution of net profit per trade")
+
+
+def learning_figure(points: Sequence[Mapping[str, Any]]) -> str:
+    """Log loss on validation rows and on the rows fitted on, by training rows; takes points of the stage's curve."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        rows = [point["rows"] for point in points]
+
+        def line(key: str, colour: str, label: str, **how: Any) -> None:
+            axes.plot(rows, [point[key] for point in points], color=COLOUR[colour], label=label, **how)
+
+        if all(point["low"] is not None for point in points):
+            low, high = ([point[key] for point in points] for key in ("low", "high"))
+            axes.fill_between(
+                rows, low, high, color=COLOUR["accent"], alpha=0.12, linewidth=0, label="interval"
+            )
+        line("log_loss_base", "neutral", "base rate, validation rows", linewidth=1.3, dashes=(4, 2))
+        line("training_log_loss", "short", "rows fitted on", linewidth=1.3)
+        line("log_loss", "accent", "validation rows", linewidth=1.8, marker="o", markersize=4)
+        axes.set(xlabel="training rows, the most recent", ylabel="log loss, nats")
+        axes.legend(loc="best", ncols=2, fontsize=9)
+
+    return _svg(draw, (11, 3.6), "Log loss by training rows")
 
 
 def close_figure(days: pl.DataFrame) -> str:

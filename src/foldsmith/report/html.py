@@ -8,6 +8,7 @@ from typing import Any
 from foldsmith.evaluation.backtest import Backtest
 from foldsmith.report import origin, sections
 from foldsmith.report.charts import chart_data, embedded
+from foldsmith.report.learning import learning_section
 from foldsmith.report.markup import Markup, html, page, pairs
 from foldsmith.report.movement import drift_section
 from foldsmith.report.significance import tried_section
@@ -36,6 +37,7 @@ def render(
     attribution: Mapping[str, Any] | None = None,
     sensitivity: Mapping[str, Any] | None = None,
     importance: Mapping[str, Any] | None = None,
+    learning: Mapping[str, Any] | None = None,
     drift: Mapping[str, Any] | None = None,
     separation: Mapping[str, Any] | None = None,
 ) -> str:
@@ -49,12 +51,13 @@ def render(
     rows; statements : sentences a reader must know, such as that on the meta-learner's cross-validation;
     findings : what cleaning and marking found, as in a dataset's findings.json; labels, provenance : names and
     values, nested as they like; judged, significance : what `verdict.Verdict.as_dict` and the stage `significance`
-    return; attribution, sensitivity, importance, drift : what the stages of these names return; separation : what
+    return; attribution, sensitivity, importance, learning, drift : what the stages of these names (`learning_curve`)
+    return; separation : what
     `origin.separation_section` takes. Whatever is None has no section.
     All text is escaped; equal arguments give equal bytes. Raises nothing of its own.
     """
     seen = max(looks.values()) if looks else None
-    charts = chart_data(backtest, calibration, attribution, sensitivity, currency)
+    charts = chart_data(backtest, calibration, attribution, sensitivity, currency, learning)
     data, scripts, style = embedded(charts) if charts else (Markup(""), (), "")
     body = "".join(
         (
@@ -72,6 +75,7 @@ def render(
             origin.sensitivity_section(sensitivity, currency),
             origin.attribution_section(attribution, currency),
             origin.importance_section(importance),
+            learning_section(learning),
             drift_section(drift),
             sections.calibration_section(calibration),
             sections.confusion_section(metrics),

@@ -157,7 +157,7 @@ class Ledger:
     ) -> list[Look]:
         """The looks made so far, in order, of one dataset, run content or split where given."""
         wanted = {"fingerprint": fingerprint, "content": content, "split": split}
-        every = self._all(Look, "look")
+        every = self.entries(Look, "look")
         return [look for look in every if all(v in (None, getattr(look, name)) for name, v in wanted.items())]
 
     def record_published(
@@ -165,35 +165,35 @@ class Ledger:
     ) -> None:
         """Enter a run that is about to become visible, with the hash of its manifest.json; folder as in Published."""
         entry = {"kind": kind, "content": content, "manifest": manifest_sha256}
-        self._enter("published", run_id, entry | ({"folder": folder} if folder else {}))
+        self.enter("published", (run_id, entry | ({"folder": folder} if folder else {})))
 
     def published(self) -> list[Published]:
         """Every run that was ever published, oldest first; one killed just before its rename is among them."""
-        return self._all(Published, "published")
+        return self.entries(Published, "published")
 
     def manifest_hashes(self, run_id: str) -> tuple[str, ...]:
         """Hashes of the manifests that runs of this id were published with, oldest first.
 
         More than one where a chosen name was used in several folders, or again after its run was deleted.
         """
-        return tuple(str(entry.manifest) for entry in self._all(Published, "published", run_id))
+        return tuple(str(entry.manifest) for entry in self.entries(Published, "published", run_id))
 
     def record_removed(self, run_id: str, kind: str, content: str) -> None:
         """Enter a run that is about to be removed for good."""
-        self._enter("removed", run_id, {"kind": kind, "content": content})
+        self.enter("removed", (run_id, {"kind": kind, "content": content}))
 
     def removed(self) -> list[Removed]:
         """The runs that were removed, oldest first."""
-        return self._all(Removed, "removed")
+        return self.entries(Removed, "removed")
 
     def record_tag(self, run_id: str, tag: str, present: bool) -> None:
         """Give a run a tag, or take it away."""
-        self._enter("tag", run_id, {"tag": tag, "present": present})
+        self.enter("tag", (run_id, {"tag": tag, "present": present}))
 
     def tags(self) -> dict[str, tuple[str, ...]]:
         """The tags that runs have now, by run id, in alphabetical order."""
         has: dict[str, set[str]] = {}
-        for entry in self._all(_Tag, "tag"):
+        for entry in self.entries(_Tag, "tag"):
             of_run = has.setdefault(entry.run_id, set())
             (of_run.add if entry.present else of_run.discard)(entry.tag)
         return {run_id: tuple(sorted(tags)) for run_id, tags in has.items() if tags}
@@ -225,12 +225,13 @@ class Ledger:
             if connection is not None:
                 check(connection, self.path)
 
-    def _enter(self, kind: str, run_id: str, content: Mapping[str, Any]) -> None:
+    def enter(self, kind: str, *each: tuple[str, Mapping[str, Any]]) -> None:
+        """Enter what is said of runs under a kind, all or none; each a run id and JSON-able values."""
         with self._writing() as connection:
-            append(connection, [Entry(kind, run_id, "", _body(content))], self._now())
+            append(connection, [Entry(kind, run_id, "", _body(said)) for run_id, said in each], self._now())
 
-    def _all(self, row: Callable[..., Row], kind: str, run_id: str | None = None) -> list[Row]:
-        """The entries of a kind (and a run), oldest first."""
+    def entries(self, row: Callable[..., Row], kind: str, run_id: str | None = None) -> list[Row]:
+        """The entries of a kind (and a run), oldest first, each as `row` makes it of its values."""
         query, values = "SELECT run_id, fingerprint, body, at FROM entries WHERE kind = ?", [kind]
         if run_id is not None:
             query, values = f"{query} AND run_id = ?", [kind, run_id]

@@ -16,14 +16,12 @@ from foldsmith.audit.intervals import GROUP as INTERVALS
 from foldsmith.audit.intervals import Apart, Pair, prove_pairs
 from foldsmith.audit.proof import Proof, attempted, judged
 from foldsmith.contracts import prediction_contract
-from foldsmith.evaluation.trading_rule import TradingRule
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.registry import EVALUATIONS
 from foldsmith.runs.store import Run, Workspace, read_json
 from foldsmith.runs.tried import Tried
-from foldsmith.stages.evaluate import _settings, evaluate
+from foldsmith.stages.evaluate import _settings, evaluate, flags_of
 from foldsmith.stages.horizon import load_horizons
-from foldsmith.stages.importance import DEFAULT
 from foldsmith.stages.join import events
 from foldsmith.stages.model_store import read_model
 from foldsmith.stages.models_file import revived
@@ -91,9 +89,7 @@ def _prove_again(workspace: Workspace, model: Run, run: Run) -> Proof:
         now = evaluate(
             workspace, model.id, split, Provenance(("audit",), Ledger(target.ledger)), _quiet,
             folder=model.path.parent, output=target.runs / model.id / EVALUATIONS, code=workspace,
-            rule=TradingRule.from_dict(known), snooping=bool(known.get("snooping", False)),
-            importances=str(known.get("importance", DEFAULT)),
-            counted=None if counted is None else Tried.from_dict(counted),
+            **flags_of(known), counted=None if counted is None else Tried.from_dict(counted),
         ).run  # fmt: skip
         problems = [
             f"{name}, made again, is not what is stored; was it made by other code or packages? See: "

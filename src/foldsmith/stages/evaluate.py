@@ -18,7 +18,9 @@ from foldsmith.evaluation.backtest import Backtest
 from foldsmith.evaluation.backtest_interval import backtest_interval
 from foldsmith.evaluation.recovery import recovered_share
 from foldsmith.evaluation.trading_rule import DEFAULT_RULE, TradingRule
+from foldsmith.runs.audits import audits, stands
 from foldsmith.runs.ledger import LookCount
+from foldsmith.runs.source import source_hash
 from foldsmith.runs.store import Run, Workspace, read_json, write_json
 from foldsmith.runs.tried import Tried, tried
 from foldsmith.stages.attribution import attributed, sensitivity
@@ -27,6 +29,7 @@ from foldsmith.stages.evaluation_report import Found, report
 from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.importance import DEFAULT, importance
 from foldsmith.stages.joined_model import read_join, scored_rows
+from foldsmith.stages.learning_curve import learning_curve
 from foldsmith.stages.model_store import Predictor, read_model
 from foldsmith.stages.models_file import revived
 from foldsmith.stages.oof_profits import out_of_fold_profits
@@ -79,18 +82,23 @@ def evaluate(
     rule: TradingRule = DEFAULT_RULE,
     snooping: bool = False,
     importances: str = DEFAULT,
+    curve: bool = False,
+    threads: int = 1,
     counted: Tried | None = None,
 ) -> Evaluated:
     """Open `split`, score, trade, judge, report, and publish in `output`, unless given the model's own `evaluations/`.
 
     code : the workspace that names the models that the user wrote; this one unless given. snooping : run the tests of
     `evaluation.snooping` too. importances : how the model's features are weighed, one of
-    `stages.importance.METHODS`. counted : what had been tried when an evaluation was first made, for making it again;
-    the ledger says it otherwise.
+    `stages.importance.METHODS`. curve : fit the model again on shares of its training rows, with so many threads, and
+    score them on validation rows: `stages.learning_curve`. counted : what had been tried when an evaluation was first
+    made, for making it again; the ledger says it otherwise.
     """
     model = open_model(workspace, run_id, folder)
     dataset = parent_dataset(workspace, model)
-    predictor = revived(workspace if code is None else code, read_model(model, "model"))
+    code = workspace if code is None else code
+    stored = read_model(model, "model")
+    predictor = revived(code, stored)
     horizon, settings = int(model.manifest.extra["horizon"]), _settings(model)
     opened = {"content": model.manifest.content, "split": split, "rule": rule.name}
     fingerprint = dataset.manifest.content
@@ -117,6 +125,10 @@ def evaluate(
         metrics["attribution"] = attributed(dataset, table, rows, P, metrics["base_rate"], traded)
         joined = read_join(model) is not None
         metrics["importance"] = importance(predictor, table, importances, joined=joined, seed=settings.seed)
+        if curve:
+            metrics["learning_curve"] = learning_curve(
+                code, stored, predictor, table, settings, say, threads=threads
+            )
         metrics["drift"] = drifted(model, predictor, table, split, held, P)
         metrics["sensitivity"] = sensitivity(dataset, table, rows, P, traded)
         profits = out_of_fold_profits(workspace, model, dataset, table)
@@ -127,10 +139,11 @@ def evaluate(
         metrics["significance"]["diebold_mariano"] = compared(held, P, base, names)
         metrics["verdict"] = verdict(metrics, traded, table, metrics["significance"]).as_dict()
         _write(run, held, P, metrics, traded)
-        found = Found(model, dataset, table, split, held, P, metrics, traded, looks, counted)
+        audited = stands(audits(provenance.ledger), model.manifest, source_hash)["said"]
+        found = Found(model, dataset, table, split, held, P, metrics, traded, looks, counted, audited)
         (run.path / "report.html").write_text(report(found), encoding="utf-8")
         published = run.publish(
-            parameters={"split": split, **rule.as_dict(), **_stated(snooping, importances)},
+            parameters={"split": split, **rule.as_dict(), **_stated(snooping, importances, curve)},
             parents=[run_parent(model), run_parent(dataset)],
             seed=settings.seed,
             extra={
@@ -143,10 +156,21 @@ def evaluate(
     return Evaluated(published, metrics, looks)
 
 
-def _stated(snooping: bool, importances: str) -> dict[str, Any]:
+def _stated(snooping: bool, importances: str, curve: bool) -> dict[str, Any]:
     """Flags of an evaluation as its manifest has them: those that are not the default."""
     told: dict[str, Any] = {"snooping": True} if snooping else {}
+    told |= {"learning_curve": True} if curve else {}
     return told | ({} if importances == DEFAULT else {"importance": importances})
+
+
+def flags_of(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Flags that `evaluate` was given, as keywords, from the manifest's parameters: the inverse of what it states."""
+    return {
+        "rule": TradingRule.from_dict(known),
+        "snooping": bool(known.get("snooping", False)),
+        "importances": str(known.get("importance", DEFAULT)),
+        "curve": bool(known.get("learning_curve", False)),
+    }
 
 
 def _settings(model: Run) -> ValidationSettings:

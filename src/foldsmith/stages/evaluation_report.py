@@ -26,7 +26,8 @@ from foldsmith.validation.cross_validate import Probabilities
 class Found:
     """Everything an evaluation has found, for those who tell of it.
 
-    held : the scored rows; P : their probabilities; metrics : what metrics.json holds, and `trained`, the model's own.
+    held : the scored rows; P : their probabilities; metrics : what metrics.json holds, and `trained`, the model's own;
+    audited : how the model stands with audits, in a sentence.
     """
 
     model: Run
@@ -39,6 +40,7 @@ class Found:
     traded: Backtest
     looks: LookCount
     tried: Tried
+    audited: str
 
 
 def report(found: Found) -> str:
@@ -78,8 +80,9 @@ def report(found: Found) -> str:
         attribution=metrics["attribution"],
         sensitivity=metrics["sensitivity"],
         importance=metrics["importance"],
+        learning=metrics.get("learning_curve"),
         drift=metrics["drift"],
-        separation=_separation(metrics["trained"], found.model.id),
+        separation=_separation(metrics["trained"], found),
     )
 
 
@@ -93,14 +96,14 @@ def _labels(found: Found) -> dict[str, Any]:
     }
 
 
-def _separation(trained: Mapping[str, Any], run_id: str) -> dict[str, Any]:
+def _separation(trained: Mapping[str, Any], found: Found) -> dict[str, Any]:
     """How rows were kept apart; models made before certificates were kept have none."""
     return {
         "certificates": trained.get("certificates", {}),
         "coverage": list(coverage_lines(trained["coverage"])) if "coverage" in trained else [],
-        # An audit writes to where it is told and changes no run, so none can be read here.
-        "audit": f"Not audited as far as this page knows: run foldsmith audit --run {run_id}, which proves all of this "
-        "again from the stored files.",
+        # True of the moment at which the page was made: a page is no content, and is not made anew by an audit.
+        "audit": f"When this page was made, the model was: {found.audited}. To prove all of this again from the stored "
+        f"files: foldsmith audit --run {found.model.id}; how it stands now: foldsmith runs show {found.model.id}.",
     }
 
 

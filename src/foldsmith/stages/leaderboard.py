@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from foldsmith.errors import DataError
+from foldsmith.runs.audits import audits, stands
+from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.registry import FINISHED, places, read_registry
+from foldsmith.runs.source import source_hash
 from foldsmith.runs.store import Workspace, open_run, read_json
 
 SORTS: dict[str, tuple[str, float]] = {
@@ -18,6 +21,9 @@ SORTS: dict[str, tuple[str, float]] = {
 }
 """What to sort by: its name in words, and its yardstick; the highest goes first."""
 
+TELL_MORE = ("snooping", "importance", "learning_curve")
+"""Flags by which an evaluation tells more of the same model and rule."""
+
 
 def leaderboard(
     workspace: Workspace, split: str, by: str, symbol: str | None = None, also: Sequence[Path] = ()
@@ -25,13 +31,15 @@ def leaderboard(
     """Evaluations at a split, best first by one of SORTS; JSON-able.
 
     Each has id, model, symbol, horizon, score, low, high (95%, null where none is kept), trades, net, verdict, place
-    and trials: what had been tried by then, as its manifest says. Those whose score is not known come last. Evaluations
-    of one model and trading rule are one thing tried: the first of them is shown, and `looks` says how many there are.
-    Damaged evaluations are named under `unread`. `things_tried` is the greatest count of trials that any of them tells.
+    and trials: what had been tried by then, as its manifest says; and audit, as `runs.audits.stands` says it now. Those
+    whose score is not known come last. Evaluations of one model and trading rule are one thing tried: the first of them
+    is shown, and `looks` says how many there are. Damaged evaluations are named under `unread`. `things_tried` is the
+    greatest count of trials that any of them tells.
     """
     rows, unread = [], []
     looks: dict[tuple[str, str], int] = {}
     every = read_registry(workspace, places(workspace, also)).entries
+    audited = audits(Ledger(workspace.ledger))
     for entry in sorted(every, key=lambda one: one.id):
         if entry.kind != "evaluation" or entry.split != split or (symbol and entry.symbol != symbol):
             continue
@@ -40,7 +48,7 @@ def leaderboard(
             continue
         run = open_run(entry.path.parent, entry.path.name, workspace.ledger)
         run.verify(["metrics.json"])
-        parameters = {k: v for k, v in run.manifest.parameters.items() if k not in ("snooping", "importance")}
+        parameters = {k: v for k, v in run.manifest.parameters.items() if k not in TELL_MORE}
         model = next((one for one in run.manifest.parents if one.kind == "model"), None)
         key = ("" if model is None else model.content, repr(sorted(parameters.items())))
         looks[key] = looks.get(key, 0) + 1
@@ -55,6 +63,7 @@ def leaderboard(
                     "horizon": run.manifest.extra.get("horizon"),
                     "place": tried.get("place"),
                     "trials": tried.get("trials"),
+                    "audit": stands(audited, run.manifest, source_hash),
                     "key": key,
                     **told,
                 }

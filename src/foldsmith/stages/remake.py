@@ -12,7 +12,6 @@ from typing import Any
 from foldsmith.config import CrossValidateSettings, PrepareSettings, ValidationSettings, stated
 from foldsmith.ensembles.names import model_of
 from foldsmith.errors import DataError, IntegrityError, MissingError
-from foldsmith.evaluation.trading_rule import TradingRule
 from foldsmith.features import FEATURES
 from foldsmith.features.fitted import FITTED
 from foldsmith.features.sets import resolve, set_names, shortest
@@ -26,10 +25,9 @@ from foldsmith.runs.tried import Tried
 from foldsmith.stages.cross_validate import cross_validate, features_by_model
 from foldsmith.stages.ensemble import train_fresh, train_stored
 from foldsmith.stages.ensemble_options import EnsembleOptions
-from foldsmith.stages.evaluate import evaluate
+from foldsmith.stages.evaluate import evaluate, flags_of
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_recipe
-from foldsmith.stages.importance import DEFAULT
 from foldsmith.stages.models_file import check_named, load_as_recorded, records_of
 from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
@@ -233,7 +231,7 @@ class _Remaking:
         return found
 
     def _evaluation(self, before: Run, known: Mapping[str, Any], model: Run, where: Workspace) -> Run:
-        split, rule = str(known["split"]), TradingRule.from_dict(known)
+        split, rule = str(known["split"]), flags_of(known)["rule"]
         beside, counted = self.target != self.source, before.manifest.extra.get("tried")
         if beside:
             looks = Ledger(self.source.ledger).record_look(
@@ -254,9 +252,8 @@ class _Remaking:
             folder=model.path.parent,
             output=self.target.runs / model.id / "evaluations" if beside else None,
             code=self.source,
-            rule=rule,
-            snooping=bool(known.get("snooping", False)),
-            importances=str(known.get("importance", DEFAULT)),
+            **flags_of(known),
+            threads=self.workers,
             # What is made again is judged as it was: by what had been tried by then.
             counted=Tried.from_dict(counted) if beside and counted is not None else None,
         ).run

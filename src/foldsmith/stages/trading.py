@@ -10,9 +10,10 @@ import polars as pl
 from foldsmith.contracts import LABELS
 from foldsmith.evaluation.backtest import Backtest, backtest, most_probable_signal
 from foldsmith.evaluation.rows import Floats
-from foldsmith.evaluation.sizing import signed_contracts
+from foldsmith.evaluation.sizing import signed_contracts, signed_sizes
 from foldsmith.evaluation.trading_rule import DEFAULT_RULE, TradingRule
-from foldsmith.evaluation.walk import BARS, walk_bars
+from foldsmith.evaluation.walk import walk_bars
+from foldsmith.evaluation.walk_inputs import BARS
 from foldsmith.intervals import Rows
 from foldsmith.labels.scheme import TRIPLE_BARRIER
 from foldsmith.labels.triple_barrier import volatility
@@ -50,8 +51,10 @@ def trade(
     walked: dict[str, Any] = {
         "slippage_ticks": ticks, "barriers": table.recipe.labelling.name == TRIPLE_BARRIER, **costs
     }  # fmt: skip
-    found = walk_bars(signed_contracts(P, rule), here, held_until, segment, rule, **walked)
-    too_small = int(((signed_contracts(P, rule) == 0) & (most_probable_signal(P) != 0)).sum())
+    # A mean is rounded once, after its sizes were averaged.
+    sizes = signed_sizes(P, rule) if rule.overlap == "average" else signed_contracts(P, rule)
+    found = walk_bars(sizes, here, held_until, segment, rule, **walked)
+    too_small = int(((sizes == 0) & (most_probable_signal(P) != 0)).sum())
     yardsticks: dict[str, Any] = {"always_flat": {"trades": 0, "gross": 0.0, "cost": 0.0, "net": 0.0}}
     for name, side in (("always_long", 1), ("always_short", -1)):
         every = np.full(len(rows), side * rule.contracts)
