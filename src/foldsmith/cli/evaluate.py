@@ -71,7 +71,7 @@ def evaluate(
     workspace_dir: Path,
 ) -> None:
     """Phase 5: score and trade a model on a held-out segment; the look is counted in the ledger."""
-    from foldsmith.cli.listing import score_line
+    from foldsmith.cli.listing import path_lines, score_line
     from foldsmith.stages.evaluate import evaluate as run_evaluation
 
     rule = TradingRule(sizing, contracts, overlap, _ticks(slippage), flat_overnight)
@@ -84,7 +84,8 @@ def evaluate(
     say(score_line(split, found.metrics))
     for name, scores in found.metrics["members"].items():
         say(score_line(f"  base model {name}", scores))
-    for line in (*_trading_lines(found.metrics["backtest"]), *_verdict_lines(found.metrics)):
+    paths = path_lines(found.metrics["significance"]["paths"])
+    for line in (*_trading_lines(found.metrics["backtest"]), *paths, *_verdict_lines(found.metrics)):
         say(line)
     say(f"Evaluation saved to: {found.run.path}")
     say(f"Report: {found.report}")
