@@ -26,6 +26,7 @@ from foldsmith.labels.scheme import (
 )
 from foldsmith.market.roll_rule import RollRule
 from foldsmith.market.rules import check_rules
+from foldsmith.validation.path_groups import PathGroups
 
 DEFAULT_HORIZONS = (5, 10, 15, 20)
 DEFAULT_MODELS = ("xgboost", "lightgbm")
@@ -255,16 +256,24 @@ class ValidationSettings:
 class CrossValidateSettings:
     """Phase 3: which models and horizons, and how they are validated.
 
-    `features` says, for models that shall not see all of the dataset, which features they see, in its order.
+    `features` says, for models that shall not see all of the dataset, which features they see, in its order. `paths`
+    is (N, K) of `foldsmith.validation.path_groups.PathGroups`, None for folds alone.
     """
 
     models: tuple[str, ...] = DEFAULT_MODELS
     horizons: tuple[int, ...] = DEFAULT_HORIZONS
     validation: ValidationSettings = ValidationSettings()
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    paths: tuple[int, int] | None = field(default=None, metadata=UNSAID)
+
+    @property
+    def path_groups(self) -> PathGroups | None:
+        """Groups of the combinatorial paths, None without."""
+        return PathGroups.stored(self.paths)
 
     def __post_init__(self) -> None:
         _check_horizons(self.horizons)
+        PathGroups.stored(self.paths)
         for name in self.models:
             if not isinstance(name, str):  # also read back from files, where it may be anything
                 raise SettingError(f"model {name!r:.40} is no name.")

@@ -197,6 +197,17 @@ def base_prediction_contract(models: Sequence[str]) -> Contract:
     return Contract("base predictions", columns, key=oof.key, rules=oof.rules)
 
 
+def path_names(n_paths: int) -> list[str]:
+    """What paths are called in front of their probability columns: path_0, path_1 ..."""
+    return [f"path_{number}" for number in range(n_paths)]
+
+
+def path_contract(n_paths: int) -> Contract:
+    """Combinatorial paths of one model: one row per event, with the probabilities of each path."""
+    rows = base_prediction_contract(path_names(n_paths))
+    return Contract("paths", rows.columns, key=rows.key, rules=rows.rules)
+
+
 def prediction_contract() -> Contract:
     """Stored predictions of one model on one segment."""
     names = ("prob_short", "prob_neutral", "prob_long")

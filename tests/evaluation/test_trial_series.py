@@ -44,6 +44,11 @@ def test_paths_of_a_combinatorial_cross_validation():
     assert found["sharpe"][1] is None
     assert (found["paths"], found["below_0"]) == (3, 0.5)
     assert found["low"] == -found["high"] == found["sharpe"][2]
+    assert found["median"] == found["mean"] == 0
+    year = path_sharpes([[1, -1, 2, 0], [1, 2, 3, 5], [-1, 1, -2, 0]], 252)
+    assert year["sharpe"][0] == pytest.approx(0.3872983 * 252**0.5)
+    assert (year["median"], year["below_0"]) == (year["sharpe"][0], pytest.approx(1 / 3))
+    assert path_sharpes([[0, 0, 0]])["median"] is None
 
 
 @settings(max_examples=20, deadline=None)

@@ -335,3 +335,27 @@ def test_no_trades(without_edge):
 def test_says_how_the_interval_was_made(with_edge, block):
     parts = dict(with_edge, intervals=dict(with_edge["intervals"], block_days=block))
     assert ("blocks of 3 trading days" in words(full(parts))) == (block == 3)
+
+
+def test_paths_are_shown_each_by_itself_or_by_their_spread(with_edge):
+    spread = {"median": 1.25, "low": -0.5, "high": 2.0, "below_0": 0.25, "days": 400}
+    idle = {**dict.fromkeys(("median", "low", "high", "below_0")), "sharpe": [None] * 4, "days": 400}
+    found = {
+        "groups": 5, "tested": 2, "splits": 10, "paths": 4, "periods_per_year": 252, "missing": ["run <b> is gone"],
+        "models": {"stacking (ensemble)": {**spread, "sharpe": [1.5, -0.5, 1.0, 2.0]}, "idle": idle},
+        "statement": "This is no standard error.",
+    }  # fmt: skip
+
+    def page(paths):
+        shown = render("title", facts={}, **with_edge, significance={**SIGNIFICANCE, "paths": paths})
+        return words(shown)
+
+    text = page(found)
+    assert "stacking (ensemble) 1.25 −0.50 2.00 25.0% 1.50 −0.50 1.00 2.00" in text
+    assert "idle – – – – – – – –" in text
+    assert "5 groups, 2 of them tested in each of 10 splits, joined to 4 paths" in text
+    assert "This is no standard error. Not read: run <b> is gone." in text
+    assert "path 4" in text
+    many = {**found, "paths": 13}
+    assert "path 1" not in page(many)
+    assert "stacking (ensemble) 1.25 −0.50 2.00 25.0%" in page(many)

@@ -57,6 +57,7 @@ def test_every_flag_of_every_command_has_a_test() -> None:
     import tests.workflow.test_inspect
     import tests.workflow.test_joined
     import tests.workflow.test_own_models
+    import tests.workflow.test_paths
     import tests.workflow.test_registry
     import tests.workflow.test_remake
     import tests.workflow.test_rules

@@ -105,6 +105,7 @@ def _cv(manifest: Manifest, folders: dict[str, Path], workspace: Workspace) -> l
         "dataset": _parent(manifest, "dataset"),
         "features": spelled(known.get("features", {}), known["models"]),
         **_validation(known["validation"]),
+        "paths": known.get("paths"),
         "output_dir": _elsewhere(folders, "cv", workspace.stacking),
     })]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from foldsmith.cli.validation_options import (
 )
 from foldsmith.config import DEFAULT_MODELS, CrossValidateSettings, parse_horizons, parse_words
 from foldsmith.errors import SettingError, UnfinishedError
+from foldsmith.validation.path_groups import PathGroups
 
 if TYPE_CHECKING:
     from foldsmith.runs.store import Run, Workspace
@@ -43,6 +45,11 @@ if TYPE_CHECKING:
 )
 @click.option("--horizons", default="all", show_default=True, help="Horizons in bars, such as 5,20, or all.")
 @validation_options
+@click.option(
+    "--paths",
+    metavar="N,K",
+    help="Fit models on every choice of K test groups of N too: whole paths of predictions, such as 6,2.",
+)
 @click.option(
     "--output-dir", type=click.Path(path_type=Path), help="Where CV runs lie.  [default: data/stacking]"
 )
@@ -77,7 +84,14 @@ def cv(ctx: click.Context, /, workspace_dir: Path, output_dir: Path | None, **fl
     if flags["resume"] is not None:
         refuse(
             ctx,
-            ["models", "horizons", *(name for name in STORED if name not in WHERE), "output_name", "dry_run"],
+            [
+                "models",
+                "horizons",
+                "paths",
+                *(name for name in STORED if name not in WHERE),
+                "output_name",
+                "dry_run",
+            ],
             "a resumed run has the settings it was begun with",
         )
         dataset, settings, own = _resumed(workspace, folder, flags["resume"])
@@ -132,12 +146,13 @@ def _fresh(
     from foldsmith.runs.store import horizons_of
 
     validation = validation_settings(ctx)
+    paths = None if flags["paths"] is None else astuple(PathGroups.parse(flags["paths"]))
     # An extra that is missing, and a model that breaks its contract, are told now, not after hours.
     models, own = chosen_models(workspace, parse_words(flags["models"]))
     dataset = chosen_dataset(workspace, flags["dataset_id"], flags["symbol"])
     horizons = parse_horizons(flags["horizons"], horizons_of(dataset))
     features = features_by_model(workspace, dataset, flags["features"], models, own)
-    return dataset, CrossValidateSettings(models, horizons, validation, features), own
+    return dataset, CrossValidateSettings(models, horizons, validation, features, paths), own
 
 
 def _resumed(workspace: Workspace, folder: Path, run_id: str) -> tuple[Run, CrossValidateSettings, Own]:
@@ -166,13 +181,15 @@ def _say_plan(dataset: Run, settings: CrossValidateSettings, workers: int, own: 
 def _say_done(
     run: Run, settings: CrossValidateSettings, output_dir: Path | None, workspace_dir: Path
 ) -> None:
-    from foldsmith.cli.listing import score_line
+    from foldsmith.cli.listing import path_lines, score_line
     from foldsmith.runs.store import read_json
 
     for horizon, found in read_json(run.path / "cv_results.json")["horizons"].items():
         for model, scores in found["models"].items():
             say(score_line(f"{model} h{horizon} out of fold", scores["oof"]))
             say(score_line(f"{model} h{horizon} validation", scores["validation"]))
+        for line in path_lines(found.get("paths", {}), f" h{horizon}"):
+            say(line)
     say(f"CV Run ID: {run.path.name}")
     say(f"Results saved to: {run.path / 'cv_results.json'}")
     say(f"Stacking datasets saved to: {run.path / 'stacking'}")

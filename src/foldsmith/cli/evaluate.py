@@ -78,7 +78,7 @@ def evaluate(
     workspace_dir: Path,
 ) -> None:
     """Phase 5: score and trade a model on a held-out segment; the look is counted in the ledger."""
-    from foldsmith.cli.listing import score_line
+    from foldsmith.cli.listing import path_lines, score_line
     from foldsmith.cli.validation_options import worker_count
     from foldsmith.stages.evaluate import evaluate as run_evaluation
 
@@ -96,6 +96,7 @@ def evaluate(
     for line in (
         *_curve_lines(found.metrics),
         *_trading_lines(found.metrics["backtest"]),
+        *path_lines(found.metrics["significance"]["paths"]),
         *_verdict_lines(found.metrics),
     ):
         say(line)

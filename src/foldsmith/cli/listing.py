@@ -81,6 +81,19 @@ def score_line(what: str, scores: dict[str, Any]) -> str:
     )
 
 
+def path_lines(figures: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    """A line a model: how its Sharpe ratio after costs is spread over combinatorial paths, if there are any."""
+    for model, found in figures.get("models", {}).items():
+        told = f"{model}{where} over {found['paths']} paths: Sharpe a year after costs "
+        if found["median"] is None:
+            yield told + "none, as no path traded on two days"
+            continue
+        yield told + (
+            f"median {found['median']:.2f}, {found['low']:.2f} to {found['high']:.2f}, "
+            f"{100 * found['below_0']:.0f}% below 0 (no standard error)"
+        )
+
+
 def first_line(text: str | None) -> str:
     """The first sentence of a docstring."""
     return (text or "").strip().splitlines()[0] if text else ""

@@ -75,24 +75,26 @@ def sharpe_spread(profits: Any, n: int) -> SharpeSpread:
     return SharpeSpread(float(np.var(found, ddof=1)) * len(values) / n, "series", len(found))
 
 
-def path_sharpes(paths: Any) -> dict[str, Any]:
-    """The distribution of per-period Sharpe ratios over paths of a combinatorial cross-validation; JSON-able.
+def path_sharpes(paths: Any, periods_per_year: int = 1) -> dict[str, Any]:
+    """The distribution of Sharpe ratios over paths of a combinatorial cross-validation; JSON-able.
 
-    paths : (n_paths, days) of daily profit, a row for each of `CombinatorialPurgedKFold.recombine`. The paths share
-    rows and models, so their spread is no standard error. Returns `paths`, `sharpe` (one a path, null without
-    spread), and `mean`, `low`, `high` (least and most), `below_0` (share) of those there are.
+        SR_p = mean_t(x_pt) / std_t(x_pt) sqrt(periods_per_year)
+
+    paths : (n_paths, days) of daily profit, a row for each of `CombinatorialPurgedKFold.recombine`. Per period by
+    default, as all else here; of a year with the periods that it has. The paths share rows and models, so their spread
+    is no standard error. Returns `paths`, `sharpe` (one a path, null without spread), and `median`, `mean`, `low`,
+    `high` (least and most), `below_0` (share) of those there are.
     Source: Lopez de Prado, Advances in Financial Machine Learning (2018), chapter 12.
     """
     values = profit_matrix(paths)
-    every = [sharpe_ratio(row) for row in values]
-    known = np.array([one.sharpe for one in every if one is not None])
-    told: dict[str, Any] = {
-        "paths": len(values),
-        "sharpe": [None if one is None else one.sharpe for one in every],
-    }
+    found = [sharpe_ratio(row) for row in values]
+    every = [None if one is None else one.sharpe * periods_per_year**0.5 for one in found]
+    known = np.array([one for one in every if one is not None])
+    told: dict[str, Any] = {"paths": len(values), "sharpe": every}
     if len(known) == 0:
-        return told | {"mean": None, "low": None, "high": None, "below_0": None}
+        return told | dict.fromkeys(("median", "mean", "low", "high", "below_0"))
     return told | {
+        "median": float(np.median(known)),
         "mean": float(known.mean()),
         "low": float(known.min()),
         "high": float(known.max()),

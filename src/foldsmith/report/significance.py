@@ -8,6 +8,7 @@ from typing import Any
 from foldsmith.report.markup import NONE, Markup, html, note, number, pairs, percent, section, table
 
 Found = Mapping[str, Any]
+SHOWN_PATHS = 12
 
 
 def tried_section(found: Found | None, looks: Mapping[str, int] | None, split: str) -> Markup:
@@ -33,7 +34,7 @@ def tried_section(found: Found | None, looks: Mapping[str, int] | None, split: s
     parts: list[str] = [pairs(shown), note(said)]
     if found:
         parts += [_sharpe(found), _overfitting(found), _compared(found), _snooping(found)]
-        parts.append(note(found["paths"]["skipped"]) if "skipped" in found["paths"] else "")
+        parts.append(_paths(found["paths"]))
     return section("What was tried, and what luck shows", *parts)
 
 
@@ -75,6 +76,32 @@ def _overfitting(found: Found) -> str:
         "the days in the lower half of all, or in the very middle, on the other."
     )
     return note(said)
+
+
+def _paths(found: Found) -> str:
+    """How the Sharpe ratio is spread over combinatorial paths; each path up to SHOWN_PATHS of them."""
+    if "skipped" in found:
+        return note(found["skipped"])
+    shown = range(found["paths"] if found["paths"] <= SHOWN_PATHS else 0)
+    head = ["Sharpe ratio a year after costs, over paths", "median", "lowest", "highest", "below 0"]
+    rows = [
+        (
+            name,
+            *(number(each[key], 2) for key in ("median", "low", "high")),
+            percent(each["below_0"]),
+            *(number(each["sharpe"][path], 2) for path in shown),
+        )
+        for name, each in found["models"].items()
+    ]
+    missing = f" Not read: {'; '.join(found['missing'])}." if found["missing"] else ""
+    said = (
+        f"Combinatorial purged cross-validation: the training rows in {found['groups']} groups, {found['tested']} of "
+        f"them tested in each of {found['splits']} splits, joined to {found['paths']} paths that each predict every "
+        "row once. An ensemble is cross-fitted on each path of its base models as on the out-of-fold table, and so no "
+        "more fully nested than there. Traded by the default rule, one position at a time. "
+        f"{found['statement']}{missing}"
+    )
+    return table([*head, *(f"path {path + 1}" for path in shown)], rows) + note(said)
 
 
 def _compared(found: Found) -> str:

@@ -30,6 +30,7 @@ from foldsmith.runs.ledger_file import (
 )
 
 Row = TypeVar("Row")
+TRIAL, PATH = "trial", "path"
 _TRIAL = ("run_id", "fingerprint", "model", "horizon", "fold", "number", "params", "value", "state")
 
 
@@ -109,10 +110,12 @@ class Ledger:
         self.path = path
         self._now = now
 
-    def record_trials(self, rows: Iterable[Mapping[str, Any]]) -> None:
+    def record_trials(self, rows: Iterable[Mapping[str, Any]], kind: str = TRIAL) -> None:
         """Enter trials, all or none; each row names run_id, fingerprint, model, horizon, fold, number, params
-        (JSON-able), value (the score, None where there is none) and state; other keys are passed over."""
-        entries = [_trial(row) for row in rows]
+        (JSON-able), value (the score, None where there is none) and state; other keys are passed over.
+
+        kind : PATH for fits of combinatorial paths, which are kept and counted nowhere: nothing is chosen by them."""
+        entries = [_trial(row)._replace(kind=kind) for row in rows]
         if not entries:
             return
         with self._writing() as connection:
@@ -293,6 +296,6 @@ def _trial(row: Mapping[str, Any]) -> Entry:
     body |= {name: int(row[name]) for name in ("horizon", "number")}
     body |= {"value": None if row["value"] is None else float(row["value"]), "params": row["params"]}
     try:
-        return Entry("trial", str(row["run_id"]), str(row["fingerprint"]), _body(body))
+        return Entry(TRIAL, str(row["run_id"]), str(row["fingerprint"]), _body(body))
     except (TypeError, ValueError) as error:
         raise DataError(f"trial {row['number']} cannot be stored ({error}).") from error

@@ -18,7 +18,14 @@ from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.lineage import SAME, Link, trace
 from foldsmith.runs.manifest import MANIFEST
 from foldsmith.runs.store import Run, Workspace
-from foldsmith.stages import audit_chain, audit_evaluations, audit_fresh, audit_models, audit_splits
+from foldsmith.stages import (
+    audit_chain,
+    audit_evaluations,
+    audit_fresh,
+    audit_models,
+    audit_paths,
+    audit_splits,
+)
 from foldsmith.stages.audit_splits import Folds
 from foldsmith.stages.audit_subjects import Subject
 
@@ -52,6 +59,7 @@ def _proofs(workspace: Workspace, subject: Subject, quick: bool) -> Iterator[Pro
             yield each
         else:
             yield from audit_splits.interval_proofs(each)
+    yield from audit_paths.path_proofs(subject.cvs, folds, quick)
     metas = [model for model in subject.models if model.id in subject.cv_of]
     for model in metas:
         yield attempted(
@@ -117,6 +125,7 @@ def _model_seals(workspace: Workspace, subject: Subject, model: Run, quick: bool
             f"model {model.id}: meta-level folds",
             lambda: seal.prove_meta(_meta(workspace, subject, model).case, which),
         )
+        yield from _meta_paths(workspace, subject, model, quick)
     elif "base_models" in known:
         yield from audit_fresh.fresh_proofs(workspace, subject.dataset, model, quick)
     else:
@@ -126,6 +135,13 @@ def _model_seals(workspace: Workspace, subject: Subject, model: Run, quick: bool
             lambda: seal.prove_case(audit_splits.whole_case(workspace, subject.dataset, model, quick)),
         )
         yield from audit_models.whole_proofs(workspace, subject.dataset, model, quick)
+
+
+def _meta_paths(workspace: Workspace, subject: Subject, model: Run, quick: bool) -> Iterator[Proof]:
+    cv_run = next(run for run in subject.cvs if run.id == subject.cv_of[model.id])
+    yield from audit_paths.meta_path_proofs(
+        workspace, cv_run, model, lambda: _meta(workspace, subject, model), quick
+    )
 
 
 def _provenance(workspace: Workspace, subject: Subject) -> Iterator[Proof]:

@@ -23,7 +23,14 @@ from foldsmith.market.instruments import instrument
 from foldsmith.market.simulate import Simulation
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.store import Run, Workspace
-from foldsmith.stages import audit_chain, audit_leaks, audit_model_leaks, audit_splits
+from foldsmith.stages import (
+    audit_chain,
+    audit_leaks,
+    audit_model_leaks,
+    audit_path_leaks,
+    audit_paths,
+    audit_splits,
+)
 from foldsmith.stages import horizon as tables_stage
 from foldsmith.stages.audit_leaks import Planting
 from foldsmith.stages.audit_splits import Folds
@@ -31,6 +38,7 @@ from foldsmith.stages.prepare import prepare
 from foldsmith.stages.publish import Provenance
 from foldsmith.stages.simulated import write_market
 from foldsmith.validation import meta_level
+from foldsmith.validation.path_groups import PathGroups
 
 GROUP = "mutants"
 MARKET = Simulation("MES", 12, 5, 0.05, date(2024, 3, 1))
@@ -119,6 +127,7 @@ MUTANTS: Mapping[str, Mutant] = MappingProxyType({
     "meta-not-purged": Mutant(
         SPLITS, "meta-level folds not purged",
         partial(audit_leaks.other_rows, audit_leaks.all_but_the_test, meta_level)),
+    "paths-not-purged": Mutant(SPLITS, "splits of paths not purged", audit_path_leaks.unpurged),
     "fold-scaler": Mutant(FITS, "rows scaled by all rows", partial(audit_leaks.fold_of, audit_leaks.scaled_by_all)),
     "fold-ranks": Mutant(FITS, "rows ranked among all rows", partial(audit_leaks.fold_of, audit_leaks.clipped_by_all)),
     "label-feature": Mutant(
@@ -206,6 +215,8 @@ class Bench:
     def _intervals(self) -> Iterator[Proof]:
         table = tables_stage.load_horizons(self.dataset, (HORIZON,), CORRECTED)[HORIZON]
         yield from audit_splits.interval_proofs(Folds("bench", table, CORRECTED, (), {}))
+        training = table.data.take(table.segments.training)
+        yield audit_paths.prove_splits("path splits", training, table.separation, PathGroups(4, 2))
         case = self.meta()
         pairs = [
             Pair("meta", case.data.t0, case.data.t1, a, b, None, True) for a, b in seal.meta_pairs(case)[0]

@@ -99,6 +99,7 @@ def cv_settings(run: Run) -> CrossValidateSettings:
             tuple(known["horizons"]),
             ValidationSettings(**known["validation"]),
             features_by_model(known),
+            known.get("paths"),
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"the manifest of run {run.id} does not say how it was made ({error}).") from error
@@ -243,7 +244,7 @@ def _prove_fold(folds: Folds, model: str, k: int, trials: int) -> Proof:
     return seal.prove_case(fold_case(folds, model, k, folds.pairs()[k], trials))
 
 
-def fold_case(folds: Folds, model: str, k: int, pair: tuple[Rows, Rows], trials: int) -> seal.Case:
+def fold_case(folds: Folds, model: str, k: int | str, pair: tuple[Rows, Rows], trials: int) -> seal.Case:
     """One model and fold. The stored predictions are compared where the fit is made with all that the run's was."""
     settings, table = folds.settings, folds.table
     fewer = replace(settings, n_trials=min(trials, settings.n_trials))

@@ -18,6 +18,10 @@ from foldsmith.stages.horizon import HorizonTable, load_horizons
 from foldsmith.stages.model_store import RECIPE, write_model
 from foldsmith.stages.models_file import recorded, records_of
 from foldsmith.stages.out_of_fold import run_folds
+from foldsmith.stages.path_data import BASE as PATHS
+from foldsmith.stages.path_data import StoredPaths, write_paths
+from foldsmith.stages.path_profits import path_figures
+from foldsmith.stages.paths import plan_paths, run_paths
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.stacking_data import STACKING, VALIDATION
 from foldsmith.stages.tables import write_table
@@ -42,12 +46,14 @@ def cross_validate(
     """Make (or resume) and publish one CV run in `folder`; `own` are those of its models that the user wrote."""
     window = checked_window(dataset, settings.models, settings.validation, settings.features)
     tables = load_horizons(dataset, settings.horizons, settings.validation, window=window)
+    groups = settings.path_groups
+    plans = {} if groups is None else plan_paths(tables, groups)
     for line in window_lines(tables.values()):
         say(line)
     known = {**parameters(settings), **recorded(own)}
     with publishing(folder, "cv", provenance, name=name, resume=resume, resumable=True) as run:
         run.keep_settings({**known, "dataset": dataset.id, "content": dataset.manifest.content})
-        store = UnitStore(run.path)
+        store, recorder = UnitStore(run.path), run.recorder(dataset.manifest.content)
         found = run_folds(
             tables,
             settings.models,
@@ -55,12 +61,20 @@ def cross_validate(
             store,
             executor=executor,
             say=say,
-            recorder=run.recorder(dataset.manifest.content),
+            recorder=recorder,
             features=settings.features,
             own=own,
         )
-        for crossed in found.values():
-            _write_horizon(run, crossed, tables[crossed.horizon], dataset, settings)
+        made = run_paths(
+            tables, plans, settings, store, executor=executor, say=say, recorder=recorder, own=own
+        )
+        for h, crossed in found.items():
+            _write_horizon(run, crossed, tables[h], dataset, settings)
+            if groups is not None:
+                paths = {name: StoredPaths(groups, crossed.oof, P) for name, P in made[h].items()}
+                _write_paths(run, paths, crossed, dataset, settings)
+                figures = path_figures(paths, dataset, tables[h])
+                crossed.results["paths"] = {**figures, "certificates": plans[h].certificates}
         write_json(
             run.path / "cv_results.json",
             {
@@ -88,7 +102,11 @@ def kept_settings(folder: Path, run_id: str) -> tuple[str, str, CrossValidateSet
     try:
         validation = ValidationSettings(**kept["validation"])
         settings = CrossValidateSettings(
-            tuple(kept["models"]), tuple(kept["horizons"]), validation, features_by_model(kept)
+            tuple(kept["models"]),
+            tuple(kept["horizons"]),
+            validation,
+            features_by_model(kept),
+            kept.get("paths"),
         )
         return str(kept["dataset"]), str(kept["content"]), settings, records_of(kept)
     except (KeyError, TypeError, AttributeError, SettingError) as error:
@@ -124,6 +142,19 @@ def oof_metadata(dataset: Run, crossed: CrossValidated, settings: CrossValidateS
         "validation": parameters(settings.validation),
         "embargo_bars": crossed.results["embargo_bars"],
     }
+
+
+def _write_paths(
+    run: Building,
+    paths: Mapping[str, StoredPaths],
+    crossed: CrossValidated,
+    dataset: Run,
+    settings: CrossValidateSettings,
+) -> None:
+    about = oof_metadata(dataset, crossed, settings)
+    del about["models"]
+    for model, each in paths.items():
+        write_paths(each, run.path / PATHS.format(model, crossed.horizon), {**about, "model": model})
 
 
 def _write_horizon(

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from foldsmith.config import TAIL_SHARE, CrossValidateSettings, parameters
+from foldsmith.config import CrossValidateSettings, parameters
 from foldsmith.contracts import prediction_contract
-from foldsmith.ensembles.base import Ensemble
-from foldsmith.ensembles.catalogue import make_ensemble
 from foldsmith.evaluation.metrics import score
 from foldsmith.intervals import Rows
 from foldsmith.models.base import Classifier
@@ -22,6 +20,7 @@ from foldsmith.stages.certificates import certified_apart, certified_folds
 from foldsmith.stages.crossed import NO_OWN, Own
 from foldsmith.stages.ensemble_inputs import EnsembleInputs, Source, fresh_inputs, stored_inputs
 from foldsmith.stages.ensemble_options import PLAIN, EnsembleOptions
+from foldsmith.stages.ensemble_paths import cross_fitted, ensemble_paths, maker
 from foldsmith.stages.executors import Executor
 from foldsmith.stages.horizon import load_horizons
 from foldsmith.stages.join import events, spans
@@ -30,6 +29,8 @@ from foldsmith.stages.levels import base_levels, ensemble_levels
 from foldsmith.stages.model_store import StoredModel, loadable_files
 from foldsmith.stages.models_file import KEY as OWN_MODELS
 from foldsmith.stages.models_file import classes, classes_of
+from foldsmith.stages.path_data import ENSEMBLE as PATHS
+from foldsmith.stages.path_data import StoredPaths, write_paths
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.recipe import Recipe
 from foldsmith.stages.scores import probability_matrix, scored
@@ -37,8 +38,8 @@ from foldsmith.stages.stacking_data import find_cv_run
 from foldsmith.stages.tables import write_table
 from foldsmith.stages.trained import predictions_table, write_trained
 from foldsmith.stages.window import checked_window, refuse_joined, window_lines
-from foldsmith.validation.cross_validate import class_shares, derived_seed
-from foldsmith.validation.meta_level import MetaFolds, MetaModel, fit_meta, out_of_fold
+from foldsmith.validation.cross_validate import class_shares
+from foldsmith.validation.meta_level import MetaFolds, MetaModel, fit_meta
 
 Say = Callable[[str], None]
 
@@ -64,26 +65,12 @@ def fit_ensemble(
     inputs: EnsembleInputs, name: str, meta_learner: str | None, options: EnsembleOptions = PLAIN
 ) -> TrainedEnsemble:
     """Fit an ensemble on the OOF table, cross-validate it on purged folds, and score it on validation."""
-    seed = derived_seed(inputs.settings.seed, name, inputs.horizon)
     data, apart = spans(inputs.oof), inputs.separation
     P = probability_matrix(inputs.oof, inputs.models)
     fold = inputs.oof["fold"].to_numpy()
-
-    def make_one() -> Ensemble:
-        return make_ensemble(name, meta_learner, models=inputs.models, seed=seed)
-
+    make_one = maker(inputs, name, meta_learner)
     pairs: list[tuple[Rows, Rows]] = []
-    folds = out_of_fold(
-        make_one,
-        P,
-        data,
-        fold,
-        n_splits=inputs.settings.n_splits,
-        separation=apart,
-        calibrate=options.calibrate_ensemble,
-        tail_share=TAIL_SHARE,
-        on_fold=lambda fitted_on, scored_on: pairs.append((fitted_on, scored_on)),
-    )
+    folds = cross_fitted(inputs, make_one, P, options, lambda *pair: pairs.append(pair))
     fitted = fit_meta(make_one, P, data, fold, folds, options.calibrate_ensemble)
     held = spans(inputs.validation)
     certificates = {
@@ -159,8 +146,32 @@ def train_stored(
     """Train an ensemble from the stored predictions of a CV run, joined by those of others (`also`)."""
     runs = [find_cv_run(workspace, run_id, phase3_folder) for run_id in (cv_run_id, *also)]
     inputs, sources = stored_joined(workspace, runs, horizon, options, say)
+    paths = _paths(sources, inputs, name, meta_learner, options, say)
     with publishing(folder, "model", provenance, prefix=f"{name}_h{horizon}_") as run:
+        if paths is not None:
+            about = {"dataset": sources[0].dataset.manifest.content, "model": name, "horizon": horizon}
+            write_paths(paths, run.path / PATHS, about)
         return _finish(run, inputs, sources[0].recipe, name, meta_learner, options, _parents(runs, sources))
+
+
+def _paths(
+    sources: Sequence[Source],
+    inputs: EnsembleInputs,
+    name: str,
+    meta_learner: str | None,
+    options: EnsembleOptions,
+    say: Say,
+) -> StoredPaths | None:
+    """Paths of an ensemble over one run that has some."""
+    run = sources[0].run
+    if len(sources) > 1 or run is None:
+        if any(source.run is not None and "paths" in source.run.manifest.parameters for source in sources):
+            say("no paths: predictions of several runs or horizons are joined, and paths are those of one")
+        return None
+    paths = ensemble_paths(run, inputs, name, meta_learner, options)
+    if paths is not None:
+        say(f"{len(paths.P)} combinatorial paths of {name}, on the same meta-level folds")
+    return paths
 
 
 def stored_joined(

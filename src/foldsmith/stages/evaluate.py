@@ -33,6 +33,7 @@ from foldsmith.stages.learning_curve import learning_curve
 from foldsmith.stages.model_store import Predictor, read_model
 from foldsmith.stages.models_file import revived
 from foldsmith.stages.oof_profits import out_of_fold_profits
+from foldsmith.stages.path_profits import model_paths
 from foldsmith.stages.publish import Building, Provenance, publishing, run_parent
 from foldsmith.stages.scores import scored
 from foldsmith.stages.significance import compared, significance, verdict
@@ -133,7 +134,12 @@ def evaluate(
         metrics["sensitivity"] = sensitivity(dataset, table, rows, P, traded)
         profits = out_of_fold_profits(workspace, model, dataset, table)
         metrics["significance"] = significance(
-            traded, counted, profits, seed=settings.seed, snooping=snooping
+            traded,
+            counted,
+            profits,
+            model_paths(workspace, model, dataset, table),
+            seed=settings.seed,
+            snooping=snooping,
         )
         names = () if predictor.ensemble is None else tuple(predictor.bases)
         metrics["significance"]["diebold_mariano"] = compared(held, P, base, names)

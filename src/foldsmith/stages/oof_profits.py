@@ -24,15 +24,11 @@ META = "predictions/meta_out_of_fold.parquet"
 
 @dataclass(frozen=True)
 class OutOfFoldProfits:
-    """Net profit by day (days, series) and the names of the series; `missing` says what could not be read.
-
-    combinatorial : whether any of them has several paths of predictions; the stored tables have one prediction a row.
-    """
+    """Net profit by day (days, series) and the names of the series; `missing` says what could not be read."""
 
     names: tuple[str, ...]
     net: npt.NDArray[np.float64]
     missing: tuple[str, ...]
-    combinatorial: bool = False
 
 
 def out_of_fold_profits(
@@ -53,7 +49,7 @@ def out_of_fold_profits(
     labels = read_table(dataset.path / f"labels_h{table.horizon}.parquet", LABELS)
     bars = read_table(dataset.path / "bars.parquet", columns=["close_time", "session"])
     daily = [
-        _traded(datetime, P, labels, bars, table).select("session", pl.col("net").alias(name))
+        traded(datetime, P, labels, bars, table).select("session", pl.col("net").alias(name))
         for name, (datetime, P) in found.items()
     ]
     days = daily[0]
@@ -90,9 +86,10 @@ def _stored(
     return found, missing
 
 
-def _traded(
+def traded(
     datetime: pl.Series, P: Any, labels: pl.DataFrame, bars: pl.DataFrame, table: HorizonTable
 ) -> pl.DataFrame:
+    """Profit by day of these predictions, by the report's rule with the instrument's costs."""
     mine = table.recipe.instrument
     rows = datetime.to_frame().join(labels, on="datetime", how="left", maintain_order="left")
     first, last = rows["datetime"][0], rows["label_end"].max()

@@ -244,7 +244,7 @@ def _fold_units(
                 }
                 key = fold_key(model, h, fold)
                 arguments["log"] = StudyLog(store.folder / f"{key}.trials", entering, model, h, fold)
-                cost = _cost(model, own, len(train))
+                cost = cost_of(model, own, len(train))
                 units.append(Unit(key, fit_unit, arguments, cost))
     return units
 
@@ -278,12 +278,12 @@ def _refit_units(
             }
             if table.fitting.calibrate != NONE:
                 arguments["out_of_fold"] = out_of_fold_rows(model, h, folds[h], fitted, "uncalibrated")
-            cost = _cost(model, own, len(table.segments.training))
+            cost = cost_of(model, own, len(table.segments.training))
             units.append(Unit(refit_key(model, h), refit_unit, arguments, cost))
     return units
 
 
-def _cost(model: str, own: Own, rows: int) -> float:
+def cost_of(model: str, own: Own, rows: int) -> float:
     """About how long a fit takes; for a model of the user's own, as if it were a forest."""
     return rows * (1.0 if model in own else model_class(model).cost)
 

@@ -41,8 +41,11 @@ def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int, own: Ow
     window = checked_window(dataset, settings.models, validation, settings.features)
     tables = load_horizons(dataset, settings.horizons, validation, window=window)
     studies = validation.n_splits + 1 if validation.tune else 0
+    splits = 0 if settings.path_groups is None else settings.path_groups.n_splits
+    studies += splits if validation.tune else 0
     per_model = (
         validation.n_splits
+        + splits
         + studies * validation.n_trials * validation.tune_splits
         + (1 if validation.tune else 0)
         + 1
@@ -59,6 +62,7 @@ def plan_cv(dataset: Run, settings: CrossValidateSettings, workers: int, own: Ow
     shared = sum(table.data.X.nbytes for table in tables.values())
     described = (
         f"{len(settings.models)} models x {len(tables)} horizons x ({validation.n_splits} folds + 1 refit"
+        + (f" + {splits} path splits" if splits else "")
         + (f" + {studies} searches x {_trials(validation)} + 1" if validation.tune else "")
         + ")"
     )

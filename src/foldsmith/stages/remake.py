@@ -300,5 +300,9 @@ def _cv_settings(
     known: Mapping[str, Any], models: Sequence[str], horizons: Sequence[int], validation: Mapping[str, Any]
 ) -> CrossValidateSettings:
     return CrossValidateSettings(
-        tuple(models), tuple(horizons), ValidationSettings(**validation), features_by_model(known)
+        tuple(models),
+        tuple(horizons),
+        ValidationSettings(**validation),
+        features_by_model(known),
+        known.get("paths"),
     )

@@ -32,17 +32,19 @@ from foldsmith.stages.oof_profits import OutOfFoldProfits
 from foldsmith.stages.scores import trading_days
 from foldsmith.validation.cross_validate import Probabilities
 
-NO_PATHS = (
-    "The stored out-of-fold table has one prediction a row: no combinatorial paths, so no spread of Sharpe ratios over "
-    "them."
-)
 NOT_ASKED = "not run; evaluate with --snooping"
 
 
 def significance(
-    traded: Backtest, tried: Tried, profits: OutOfFoldProfits, *, seed: int, snooping: bool
+    traded: Backtest,
+    tried: Tried,
+    profits: OutOfFoldProfits,
+    paths: dict[str, Any],
+    *,
+    seed: int,
+    snooping: bool,
 ) -> dict[str, Any]:
-    """Sharpe ratio after costs against K trials, PBO and the tests of data snooping; JSON-able."""
+    """Sharpe ratio after costs against K trials and over `paths`, PBO and the tests of data snooping; JSON-able."""
     spread = sharpe_spread(profits.net, max(1, traded.daily.height))
     counts = tried.as_dict()
     del counts["looks"]  # a repeated look changes nothing that is stored; the report and the ledger count it
@@ -52,7 +54,7 @@ def significance(
         "sharpe": _of_sharpe(traded, tried, profits, spread),
         "overfitting": _overfitting(profits),
         "snooping": _snooping(profits, seed) if snooping else {"skipped": NOT_ASKED},
-        "paths": {"skipped": NO_PATHS},
+        "paths": paths,
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from foldsmith.features.sets import shortest
 from foldsmith.models.own import OwnModel, OwnRecord
-from foldsmith.runs.ledger import Ledger
+from foldsmith.runs.ledger import PATH, TRIAL, Ledger
 from foldsmith.validation.tune import Trial
 
 
@@ -33,6 +33,11 @@ class TrialRecorder:
     fingerprint: str
     features: tuple[str, ...] | None = None
     own: OwnRecord | None = None
+    kind: str = TRIAL
+
+    def of_paths(self) -> TrialRecorder:
+        """One for fits of combinatorial paths, which K does not count: see `Ledger.record_trials`."""
+        return replace(self, kind=PATH)
 
     def of(self, own: OwnModel | None) -> TrialRecorder:
         """One for a model that the user wrote, None for any other."""
@@ -58,7 +63,8 @@ class TrialRecorder:
                     "params": {**trial.params, **seen},
                 }
                 for trial in trials
-            ]
+            ],
+            self.kind,
         )
 
 
