@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -197,6 +198,14 @@ def test_a_process_that_serves_and_ends_at_ctrl_c(tiny: Desk, trained: str, shor
         assert running.wait(timeout=60) == 0
         assert running.stderr is not None
         assert "Traceback" not in running.stderr.read()
+
+
+def test_answers_are_sent_at_once() -> None:
+    """asyncio turns off Nagle's algorithm for sockets that say they are TCP; else each answer waits some 40 ms."""
+    from foldsmith.cli.serve import _listener
+
+    with _listener("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_serve_refuses_what_it_cannot_do(tiny: Desk, trained: str) -> None:
