@@ -40,6 +40,7 @@ import polars as pl
 from foldsmith.config import PrepareSettings, ValidationSettings
 from foldsmith.market.instruments import instrument
 from foldsmith.market.readers import read_bars
+from foldsmith.market.sessions import schedule
 from foldsmith.runs.ledger import Ledger
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages.horizon import load_horizons
@@ -221,6 +222,13 @@ def served(workspace: Workspace, run: Run, bars: pl.DataFrame, given: argparse.N
     )
 
 
+def in_sessions(bars: pl.DataFrame, given: argparse.Namespace) -> pl.DataFrame:
+    """The bars that a feed may send: those outside the sessions are refused."""
+    opens = bars["datetime"].to_physical().to_numpy()
+    known = schedule(instrument(given.symbol).calendar, int(opens.min()), int(opens.max()))
+    return bars.filter(pl.Series(known.locate(opens) >= 0))
+
+
 def compared(ours: Any, model: LiveModel, parts: list[pl.DataFrame], size: int, found: Table) -> None:
     """The same bars over HTTP and in this process, whose signals must be equal."""
     bodies = [as_body(part) for part in parts]
@@ -286,7 +294,9 @@ def main() -> None:
         )  # fmt: skip
         runs = {name: trained(workspace, name) for name in MODELS}
         single_rows(runs, dataset, given.rows, given.repeats)
-        bars = read_bars(workspace.raw / f"{given.symbol}_1m.parquet", symbol=given.symbol).frame
+        bars = in_sessions(
+            read_bars(workspace.raw / f"{given.symbol}_1m.parquet", symbol=given.symbol).frame, given
+        )
         served(workspace, runs["lightgbm"], bars, given)
     finally:
         shutil.rmtree(root)
