@@ -7,8 +7,8 @@ STAMP := $(VENV)/.installed
 PEERS := $(VENV)/.installed-peers
 OPTIONAL := tests/models/test_sequence.py tests/audit/test_seal_windows.py \
 	tests/workflow/test_sequences.py tests/evaluation/test_snooping.py tests/evaluation/test_walk.py \
-	tests/workflow/test_serving.py tests/workflow/test_tracking.py \
-	tests/models/test_onnx_models.py tests/workflow/test_export.py
+	tests/workflow/test_serving.py tests/workflow/test_tracking.py tests/stages/test_tracking.py \
+	tests/models/test_onnx_models.py tests/stages/test_onnx_model.py tests/workflow/test_export.py
 
 .PHONY: demo test check proof audit audit-null crash-test bench install lock
 

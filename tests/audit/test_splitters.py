@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from foldsmith.audit.known_splitters import KNOWN, OURS, Setting
+from foldsmith.audit.known_splitters import KNOWN, OURS, KnownSplitter, Setting
 from foldsmith.audit.splitters import (
     LabelSpans,
     counted,
@@ -44,6 +44,11 @@ def test_published_counts_come_out_and_nobody_leaks_less_than_we(name: str) -> N
         pytest.skip(f"{known.library} is not installed")
     labels = made_up_labels()
     setting = Setting(labels, 5, MADE_UP_GAP, 0)
+    if known.library == "mlfinpy":  # it takes the end of the first test label for its begin
+        found = stage._known(name, known, setting)
+        assert (found.state, found.apart) == ("could not run", False)
+        assert found.said.endswith("Train and test intersect")
+        return
     found = measured(name, known.library, known.pairs(setting), labels, 0)
     if name in PUBLISHED:
         assert found.overlaps == PUBLISHED[name]
@@ -108,13 +113,13 @@ def test_rows_come_as_numbers_lists_or_masks_and_nothing_else() -> None:
 def test_a_peer_that_is_absent_or_fails_is_not_counted_as_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     setting = Setting(made_up_labels(), 5, 20, 0)
     monkeypatch.setattr(stage, "find_spec", lambda _: None)
-    absent = stage._known("KFold", "sklearn", KNOWN["KFold"].pairs, setting)
+    absent = stage._known("KFold", KNOWN["KFold"], setting)
     assert (absent.state, absent.apart) == ("not installed", False)
 
     def broken(_: Setting) -> Any:
         raise ValueError("no room")
 
-    failing = stage._known("mine", OURS, broken, setting)
+    failing = stage._known("mine", KnownSplitter(OURS, broken), setting)
     assert failing.state == "could not run"
     assert "no room" in failing.said
     assert counted([absent, failing]) == "1 not installed, 1 could not run"

@@ -1,5 +1,7 @@
 """Sessions: known hours of known days, and look-ups equal to their slow twins."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from tests.market.conftest import us
 from tests.oracles import market as oracle
 
 from foldsmith.errors import DataError, SettingError
+from foldsmith.market import sessions as module
 from foldsmith.market.sessions import CALENDARS, OVERRIDES, Schedule, schedule
 
 
@@ -125,3 +128,18 @@ def test_errors() -> None:
         schedule("24x7", 1_704_067_200, us("2024-01-01"))
     with pytest.raises(DataError, match="another unit"):
         schedule("24x7", us("2024-01-01"), us("2024-01-01") * 1000)
+
+
+@pytest.mark.parametrize("calendar", ["CME_EQUITY", "US_EQUITY"])
+def test_days_cut_from_whole_years_are_those_asked_for_alone(calendar: str) -> None:
+    """Served bars ask for later days each day, and must not wait for a calendar to be worked out."""
+    for first, last in ((date(2023, 12, 23), date(2024, 1, 4)), (date(2022, 6, 19), date(2022, 7, 5))):
+        cut, alone = (
+            module._schedule(calendar, first, last),
+            module._sessions.__wrapped__(calendar, first, last),
+        )
+        for name in ("open", "close", "day"):
+            np.testing.assert_array_equal(getattr(cut, name), getattr(alone, name))
+    before = module._sessions.cache_info().misses
+    module._schedule(calendar, date(2022, 6, 20), date(2022, 7, 6))
+    assert module._sessions.cache_info().misses == before

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from tests.oracles import models as oracle
+from threadpoolctl import ThreadpoolController
 
-from foldsmith.models.multinomial import COARSE, fit_multinomial
+from foldsmith.models.multinomial import COARSE, fit_multinomial, numpy_pools, single_threaded_products
 
 
 def rows(n, p, seed, classes=3, scale=1.0):
@@ -100,3 +101,18 @@ def test_a_large_penalty_gives_what_it_shrinks_towards():
     towards = np.array([[1.0, -1.0], [0.5, 0.0], [0.0, 2.0]])
     found = fit_multinomial(X, codes, w, l2=1e9, towards=towards)
     np.testing.assert_allclose(found.coefficients, towards, atol=1e-6)
+
+
+def test_products_of_predictions_have_one_thread_and_give_the_others_back(monkeypatch):
+    def threads():
+        numpys = [pool for pool in ThreadpoolController().info() if "numpy" in pool["filepath"]]
+        return [pool["num_threads"] for pool in numpys if pool["user_api"] == "blas"]
+
+    with numpy_pools().limit(limits=2):
+        with single_threaded_products():
+            assert set(threads()) <= {1}
+        assert set(threads()) <= {2}
+    # Looking for the loaded libraries reads a file of the system, which takes longer than a prediction.
+    monkeypatch.setattr("builtins.open", lambda *_, **__: pytest.fail("a file is opened"))
+    with single_threaded_products():
+        pass

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -194,3 +197,46 @@ def test_a_failure_is_a_sentence_and_the_run_stays(
     after = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in evaluation.path.iterdir()}
     assert after == before
     assert read(evaluation.path) == evaluation.manifest
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"), [(500, b"{}", "500"), (200, b"<html>", "JSON"), (401, b"", "401")]
+)
+def test_a_server_that_answers_wrongly_costs_the_copy_alone(
+    evaluation: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    body: bytes,
+    told: str,
+) -> None:
+    pytest.importorskip("mlflow", reason="needs the extra `tracking`: mlflow is not installed")
+    for name in (*tracking.QUIET, *tracking.PATIENCE):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # what tracking sets goes with the test
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    class Wrong(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - what the standard library calls it
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    before = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in evaluation.path.iterdir()}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Wrong) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        track(evaluation, f"mlflow:http://127.0.0.1:{server.server_port}", Workspace(evaluation.path.parent))
+        server.shutdown()
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("warning: run test_1 is published and complete, but was not logged")
+    assert shown.err.count("\n") == 1
+    assert told in shown.err
+    after = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in evaluation.path.iterdir()}
+    assert after == before

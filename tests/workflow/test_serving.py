@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +201,14 @@ def test_a_process_that_serves_and_ends_at_ctrl_c(tiny: Desk, trained: str, shor
         assert "Traceback" not in running.stderr.read()
 
 
+def test_answers_are_sent_at_once() -> None:
+    """asyncio turns off Nagle's algorithm for sockets that say they are TCP; else each answer waits some 40 ms."""
+    from foldsmith.cli.serve import _listener
+
+    with _listener("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 def test_serve_refuses_what_it_cannot_do(tiny: Desk, trained: str) -> None:
     _web()
     assert "without --warm-up" in tiny.denied("serve", "--run-id", trained, "--format", "csv")
@@ -248,3 +258,38 @@ def test_real_bars_of_a_day_over_http(tiny: Desk, trained: str, tmp_path: Path) 
         found += answer.json()["signals"]
     assert len(found) > 100
     assert found == predicted(tiny, trained, path)
+
+
+@pytest.mark.proof
+@pytest.mark.real
+@pytest.mark.skipif(not (REAL / "MES_1m.parquet").is_file(), reason="real bars are not beside the checkout")
+def test_every_decision_of_a_real_day_is_that_of_predict(tiny: Desk, trained: str, tmp_path: Path) -> None:
+    """The trading day of 21 November 2025: 1,380 minutes one by one, and its last 25 over HTTP as well."""
+    _web()
+    raw = pl.read_parquet(REAL / "MES_1m.parquet")
+    opens, closes = datetime(2025, 11, 20, 23), datetime(2025, 11, 21, 22)
+    day = raw.filter(pl.col("timestamp").is_between(opens, closes, closed="left"))
+    rows = pl.concat([raw.filter(pl.col("timestamp") < opens).tail(8000), day])
+    path, earlier = tmp_path / "MES_1m.parquet", tmp_path / "earlier.parquet"
+    rows.write_parquet(path)
+    first, late = f"{opens:%Y-%m-%dT%H:%M:%SZ}", 25
+    wanted = [row for row in predicted(tiny, trained, path) if row["datetime"] > first]
+    assert (day.height, len(wanted)) == (1380, 276)
+    web = client(tiny, trained)
+    # The weekends between its sessions are no holes, but a minute in which nothing was traded may be missing.
+    assert web.post("/bars", json=as_body(rows.head(8000)) | {"over_hole": True}).status_code == 200
+    found: list[dict[str, Any]] = []
+    for at in range(day.height):
+        answer = web.post("/bars", json=as_body(day.slice(at, 1)))
+        assert answer.status_code == 200, answer.text
+        found += answer.json()["signals"]
+    assert found == wanted
+    rows.head(rows.height - late).write_parquet(earlier)
+    over_http: list[dict[str, Any]] = []
+    with served(tiny, "--run-id", trained, "--port", 0, "--warm-up", earlier) as (address, _):
+        for at in range(day.height - late, day.height):
+            content = json.dumps(as_body(day.slice(at, 1))).encode()
+            asked = urllib.request.Request(f"{address}/bars", content, {"Content-Type": "application/json"})
+            with urllib.request.urlopen(asked, timeout=120) as answer:
+                over_http += json.load(answer)["signals"]
+    assert over_http == wanted[-late // 5 :]

@@ -49,10 +49,11 @@ class Setting:
 
 @dataclass(frozen=True)
 class KnownSplitter:
-    """A splitter by name; library : what must be installed for it."""
+    """A splitter by name; library : what must be installed for it; options : of pip, where its pins are not ours."""
 
     library: str
     pairs: Callable[[Setting], Iterable[Any]]
+    options: str = ""
 
 
 def _ours(split: Any, s: Setting) -> Iterable[Any]:
@@ -92,6 +93,18 @@ def _purgedcv(s: Setting, name: str, *words: int, embargoed: bool = True) -> Ite
     return found
 
 
+def _mlfinpy(s: Setting, name: str) -> Iterable[Any]:
+    import pandas as pd
+
+    times = s.times
+    spans = pd.Series(times["evaluation_times"].to_numpy(), index=pd.DatetimeIndex(times["prediction_times"]))
+    # Its embargo is a share of the rows.
+    share = s.embargo / len(s.labels)
+    made = getattr(import_module("mlfinpy.cross_validation.cross_validation"), name)(s.n_splits, spans, share)
+    found: Iterable[Any] = made.split(pd.DataFrame(s.rows, index=spans.index))
+    return found
+
+
 KNOWN: dict[str, KnownSplitter] = {
     "PurgedKFold": KnownSplitter(
         OURS, lambda s: _ours(PurgedKFold(s.n_splits, embargo=s.embargo, **s.own_options), s)
@@ -118,5 +131,8 @@ KNOWN: dict[str, KnownSplitter] = {
             s, "WalkForwardSplit", s.n_splits, len(s.labels) // (s.n_splits + 1), embargoed=False
         ),
     ),
+    "PurgedKFold of spans": KnownSplitter(
+        "mlfinpy", lambda s: _mlfinpy(s, "PurgedKFold"), options="--no-deps "
+    ),
 }
-"""By name. Those with a gap or purged hold back a number of rows; the others of times are given the labels' ends."""
+"""By name. Those with a gap or purged hold back a number of rows; those of times or spans are given labels' ends."""

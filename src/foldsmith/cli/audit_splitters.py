@@ -62,7 +62,7 @@ def splitters(
     page: Path | None,
     workspace_dir: Path,
 ) -> None:
-    """Say which splitters leak: ours, those of scikit-learn, skfolio and purgedcv where installed, and your own.
+    """Say which splitters leak: ours, those of scikit-learn, skfolio, purgedcv and mlfinpy if installed, and yours.
 
     Exit status 0 only if ours and your own keep training rows apart from test rows by their labels and the embargo.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import socket
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,24 +70,11 @@ def serve(
 
 def _listen(model: LiveModel, host: str, port: int) -> None:
     """Answer requests until Ctrl-C or a signal to end."""
-    import socket
-
     import uvicorn
 
     from foldsmith.cli.http import application
 
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        # Whoever reads the line below may connect at once.
-        listener.listen(64)
-    except OSError as error:
-        raise FoldsmithError(
-            f"--host {host} --port {port} cannot be listened at ({error.strerror}); is another program there? Give "
-            "another --port."
-        ) from None
+    listener = _listener(host, port)
     if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         say("anyone who reaches this address can send bars: put what asks for a password in front of it")
     shown = f"[{host}]" if ":" in host else host
@@ -102,3 +90,20 @@ def _listen(model: LiveModel, host: str, port: int) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(settings).run(sockets=[listener])
     say("ended")
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket that listens already: whoever reads the line that says so may connect at once."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # Without its number asyncio does not take the protocol for TCP, and answers wait 40 ms to be acknowledged.
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(64)
+    except OSError as error:
+        raise FoldsmithError(
+            f"--host {host} --port {port} cannot be listened at ({error.strerror}); is another program there? Give "
+            "another --port."
+        ) from None
+    return found

@@ -135,6 +135,15 @@ def check_plausible(first: int, last: int, source: str = "") -> None:
 
 @lru_cache(maxsize=32)
 def _schedule(calendar: str, first: date, last: date) -> Schedule:
+    """Sessions of these days, cut from those of whole years: a feed asks for later days each day."""
+    years = _sessions(calendar, date(first.year, 1, 1), date(last.year, 12, 31))
+    kept = (years.day >= np.datetime64(first)) & (years.day <= np.datetime64(last))
+    return Schedule(calendar, years.open[kept], years.close[kept], years.day[kept])
+
+
+@lru_cache(maxsize=32)
+def _sessions(calendar: str, first: date, last: date) -> Schedule:
+    """Sessions of these days: a tenth of a second, however many they are."""
     source = CALENDARS[calendar]
     if source is None:
         days = np.arange(np.datetime64(first), np.datetime64(last) + 1)

@@ -45,8 +45,9 @@ class Tally:
         if action == "off":
             return np.zeros(len(mask), dtype=np.bool_)
         count = int(np.count_nonzero(mask))
-        rows = np.flatnonzero(mask)[:EXAMPLES] if count else np.empty(0, dtype=np.int64)
-        self.note(rule, count, [_example(row) for row in frame[rows].iter_rows(named=True)])
+        # Most rules meet nothing, and a table without rows takes its time too: a served bar is cleaned by 14 of them.
+        rows = frame[np.flatnonzero(mask)[:EXAMPLES]].iter_rows(named=True) if count else iter(())
+        self.note(rule, count, [_example(row) for row in rows])
         return mask if action == "drop" else np.zeros(len(mask), dtype=np.bool_)
 
     def note(self, rule: str, count: int, examples: list[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -91,11 +92,13 @@ class Forest:
         """float64 (n, 3): mean over trees of the leaf's class shares."""
         from foldsmith.models.forest_walk import walk
 
-        columns = [
-            np.ascontiguousarray(self.nodes[name])
-            for name in ("feature", "threshold", "left", "right", "shares")
-        ]
-        return np.asarray(walk(X, self.roots, *columns))
+        return np.asarray(walk(X, self.roots, *self._columns))
+
+    @cached_property
+    def _columns(self) -> tuple[npt.NDArray[Any], ...]:
+        """The nodes column by column, as the walk takes them."""
+        names = ("feature", "threshold", "left", "right", "shares")
+        return tuple(np.ascontiguousarray(self.nodes[name]) for name in names)
 
 
 class SampledForest(Classifier):

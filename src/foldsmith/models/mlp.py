@@ -13,7 +13,7 @@ import numpy.typing as npt
 from foldsmith.dataset import CLASSES
 from foldsmith.errors import DataError
 from foldsmith.models.base import Classifier, Matrix
-from foldsmith.models.multinomial import SUBSETS, single_threaded, softmax
+from foldsmith.models.multinomial import SUBSETS, single_threaded, single_threaded_products, softmax
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.preprocessing import Standardiser
 from foldsmith.models.stored import arrays_of, as_bytes, fact
@@ -114,7 +114,7 @@ class MLP(Classifier):
 
     def _predict(self, X: Matrix) -> npt.NDArray[Any]:
         wide = [array.astype(np.float64) for array in self._weights]
-        with single_threaded():
+        with single_threaded_products():
             scores = _forward(wide, self._standardiser.transform(X))[-1]
         return softmax(scores, self._present)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -44,7 +45,7 @@ class Multinomial:
     def predict_proba(self, X: npt.NDArray[Any]) -> Floats:
         """float64 (n, 3) for X (n, p), rows adding up to 1."""
         at = list(self.present)
-        with single_threaded():
+        with single_threaded_products():
             Z = X @ self.coefficients[at].T + self.intercepts[at]
         scores = np.zeros((len(X), len(CLASSES)))
         scores[:, at] = Z
@@ -91,6 +92,22 @@ def single_threaded() -> AbstractContextManager[Any]:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     return threadpool_limits(1, "blas")  # type: ignore[no-any-return]
+
+
+def single_threaded_products() -> AbstractContextManager[Any]:
+    """`single_threaded` for numpy's own products alone, as predictions are: some 30 microseconds and not 2 ms."""
+    return numpy_pools().limit(limits=1)  # type: ignore[no-any-return]
+
+
+@cache
+def numpy_pools() -> Any:
+    """The thread pools of matrix products that are loaded, numpy's among them from the first.
+
+    Found once: to find them reads the system's list of all libraries in memory, which takes longer than a prediction.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
 
 
 def fit_multinomial(

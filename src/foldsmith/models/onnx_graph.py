@@ -89,6 +89,12 @@ class Graph:
         total = self.node("ReduceSum", P, self.constant(np.array([1])), keepdims=1)
         return self.node("Div", P, total)
 
+    def where_known(self, x: str, P: str) -> str:
+        """P, but NaN where x, float64 (n, p), holds a value that is not finite: trees would take it for a large one."""
+        total = self.node("ReduceSum", x, self.constant(np.array([1])), keepdims=1)
+        # 0, or NaN: finite float32 values cannot overflow a sum in float64.
+        return self.node("Add", P, self.node("Sub", total, total))
+
     def weighted_mean(self, parts: Sequence[str], weights: Sequence[float]) -> str:
         """Sum over tensors of weight times tensor, each row divided by its sum."""
         scaled = [

@@ -26,6 +26,7 @@ from foldsmith.models.xgboost import FILE as XGBOOST_FILE
 
 Facts = Mapping[str, Any]
 Files = Mapping[str, bytes]
+LIGHTGBM_ZERO = float(np.float32(1e-35))
 
 
 def _class_prior(graph: Graph, x: str, p: int, facts: Facts, files: Files) -> str:  # noqa: ARG001
@@ -112,11 +113,18 @@ def _lightgbm_tree(found: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
         if (found["decision_type"].astype(np.int64) & 0b1100 == 0b0100).any():
             raise SettingError("lightgbm took zeros for missing values, which ONNX's trees cannot say.")
         nodes["feature"][:splits] = found["split_feature"].astype(np.int64)
-        nodes["threshold"][:splits] = found["threshold"].astype(np.float64)
+        nodes["threshold"][:splits] = _as_seen(found["threshold"].astype(np.float64))
         for side in ("left", "right"):
             child = found[f"{side}_child"].astype(np.int64)
             nodes[side][:splits] = np.where(child < 0, splits - child - 1, child)
     return nodes
+
+
+def _as_seen(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Thresholds that part values as LightGBM does, which takes every |x| <= 1e-35 for 0 before it compares."""
+    below = np.nextafter(-LIGHTGBM_ZERO, -np.inf)
+    near = np.where(threshold < 0, below, LIGHTGBM_ZERO)
+    return np.where(np.abs(threshold) <= LIGHTGBM_ZERO, near, threshold)
 
 
 def _xgboost(graph: Graph, x: str, p: int, facts: Facts, files: Files) -> str:  # noqa: ARG001

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from foldsmith.dataset import CLASSES
 from foldsmith.models.base import Classifier, Matrix
 from foldsmith.models.leave_one_out import calibrate, leave_one_out
-from foldsmith.models.multinomial import Multinomial, single_threaded
+from foldsmith.models.multinomial import Multinomial, single_threaded, single_threaded_products
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.preprocessing import Standardiser
 from foldsmith.models.stored import numbers
@@ -56,7 +56,7 @@ class Ridge(Classifier):
         return None
 
     def _predict(self, X: Matrix) -> npt.NDArray[Any]:
-        with single_threaded():
+        with single_threaded_products():
             scores = self._standardiser.transform(X) @ self._coefficients.T + self._intercepts
         return self._calibration.predict_proba(scores)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from foldsmith.dataset import CLASSES
 from foldsmith.models.base import Classifier, Matrix
 from foldsmith.models.leave_one_out import calibrate
-from foldsmith.models.multinomial import Multinomial, single_threaded
+from foldsmith.models.multinomial import Multinomial, single_threaded, single_threaded_products
 from foldsmith.models.parameters import Parameter
 from foldsmith.models.preprocessing import Standardiser
 from foldsmith.models.squared_hinge import BLOCK, fit_squared_hinge
@@ -61,7 +61,7 @@ class SVM(Classifier):
         return None
 
     def _predict(self, X: Matrix) -> npt.NDArray[Any]:
-        with single_threaded():
+        with single_threaded_products():
             parts = [
                 waves(self._standardiser.transform(X[first : first + BLOCK]), self._waves)
                 @ self._coefficients.T

@@ -79,17 +79,17 @@ class XGBoost(Classifier):
         if kept is not None:
             booster = booster[:kept]
             booster.set_attr(best_iteration=None, best_score=None)
+        # Set once: a booster whose parameters are set anew configures itself anew when it predicts.
+        booster.set_param({"nthread": self.threads})
         self._booster = booster
         return kept
 
     def _predict(self, X: Matrix) -> npt.NDArray[Any]:
-        self._booster.set_param({"nthread": self.threads})
         return np.asarray(self._booster.inplace_predict(X))
 
     def _contributions(self, X: Matrix) -> npt.NDArray[Any]:
         import xgboost
 
-        self._booster.set_param({"nthread": self.threads})
         return np.asarray(self._booster.predict(xgboost.DMatrix(X, nthread=self.threads), pred_contribs=True))
 
     def _dump(self) -> tuple[dict[str, Any], dict[str, bytes]]:

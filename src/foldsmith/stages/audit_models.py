@@ -18,6 +18,7 @@ from foldsmith.audit import models, seal
 from foldsmith.audit.models import GROUP, Left, Tried, changed
 from foldsmith.audit.proof import Proof, attempted, failed_to_run, judged
 from foldsmith.errors import FoldsmithError
+from foldsmith.models.multinomial import numpy_pools
 from foldsmith.models.own import OwnModel, forget
 from foldsmith.runs.store import Run, Workspace
 from foldsmith.stages import audit_splits
@@ -196,6 +197,7 @@ def no_file_opened() -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = threadpoolctl.threadpool_limits
     # A fit limits its threads, for which the system's list of loaded libraries is read: done once, before.
+    numpy_pools()
     with limits(1):
         threadpoolctl.threadpool_limits = lambda *_, **__: nullcontext()
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))

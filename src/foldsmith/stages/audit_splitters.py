@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from foldsmith.audit.known_splitters import KNOWN, OURS, Setting
+from foldsmith.audit.known_splitters import KNOWN, OURS, KnownSplitter, Setting
 from foldsmith.audit.splitters import ABSENT, FAILED, LabelSpans, Measured, measured, unpurged_is_seen
 from foldsmith.config import ValidationSettings
 from foldsmith.errors import DataError, FoldsmithError, MissingError, SettingError
@@ -62,7 +62,7 @@ def measure_splitters(
     yours = [(word, load_splitter(workspace, word, setting)) for word in own]
     found = []
     for name, known in KNOWN.items():
-        found.append(_known(name, known.library, known.pairs, setting))
+        found.append(_known(name, known, setting))
         say(line(found[-1]))
     for word, pairs in yours:
         found.append(_tried(word, YOURS, pairs, setting))
@@ -138,10 +138,10 @@ def _options(made: Any, setting: Setting) -> dict[str, Any]:
     return {name: value for name, value in known.items() if name in taken}
 
 
-def _known(name: str, library: str, pairs: Callable[[Setting], Iterable[Any]], setting: Setting) -> Measured:
-    if library != OURS and find_spec(library) is None:
-        return Measured(name, library, ABSENT, f"python -m pip install {library}")
-    return _tried(name, library, lambda: pairs(setting), setting)
+def _known(name: str, known: KnownSplitter, setting: Setting) -> Measured:
+    if known.library != OURS and find_spec(known.library) is None:
+        return Measured(name, known.library, ABSENT, f"python -m pip install {known.options}{known.library}")
+    return _tried(name, known.library, lambda: known.pairs(setting), setting)
 
 
 def _tried(name: str, library: str, pairs: Callable[[], Iterable[Any]], setting: Setting) -> Measured:

@@ -24,6 +24,8 @@ LEARNERS = ("logistic", "greedy")
 def onnx_bytes(predictor: Predictor, names: Sequence[str], facts: Mapping[str, str]) -> bytes:
     """The graph of `Predictor.predict_proba` over X, its columns named `names`; see `Graph.to_bytes`.
 
+    Rows with a value that is not finite, which the models refuse, it answers with NaN.
+
     Raises SettingError for a model of which a part cannot be written, and says which.
     """
     if predictor.fitted:
@@ -43,7 +45,7 @@ def onnx_bytes(predictor: Predictor, names: Sequence[str], facts: Mapping[str, s
     if predictor.ensemble is not None:
         P = _ensemble(graph, bases, predictor.ensemble.ensemble)
         P = _corrected(graph, P, predictor.ensemble.correction)
-    return graph.to_bytes(P, len(names), facts)
+    return graph.to_bytes(graph.where_known(x, P), len(names), facts)
 
 
 def _fold_model(graph: Graph, x: str, model: FoldModel) -> str:
