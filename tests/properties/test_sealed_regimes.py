@@ -65,7 +65,7 @@ def crossed(
 
     with monkeypatch.context() as patch:
         patch.setattr(FoldFeatures, "fit", classmethod(noted))
-        patch.setattr(stage, "_cost", lambda *_: 1.0)  # fits are told apart by their order
+        patch.setattr(stage, "cost_of", lambda *_: 1.0)  # fits are told apart by their order
         made = run_folds(
             {HORIZON: table}, MODELS, SETTINGS, UnitStore(folder),
             executor=Executor(), say=quiet, recorder=recorder(folder),

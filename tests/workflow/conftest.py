@@ -113,7 +113,7 @@ def value(text: str, name: str) -> str:
     return next(line.split(": ", 1)[1] for line in text.splitlines() if line.startswith(f"{name}: "))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _stills_left_out() -> Iterator[None]:
     """Drawing a report's stills takes half the time of `evaluate`; tests/report and the README's commands draw them."""
     with pytest.MonkeyPatch.context() as patch:

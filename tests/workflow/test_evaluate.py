@@ -101,7 +101,7 @@ def test_trading_rules(made: Made) -> None:
     plain = json.loads((usual / "metrics.json").read_text())["backtest"]
 
     def trades(*flags: object) -> tuple[pl.DataFrame, dict[str, Any]]:
-        folder, metrics = evaluated(desk, made.stacked, *flags, split="test")
+        folder, metrics = evaluated(desk, made.stacked, *flags, "--importance", "none", split="test")
         assert metrics["direction_auc"] == json.loads((usual / "metrics.json").read_text())["direction_auc"]
         return pl.read_parquet(folder / "trades.parquet"), metrics["backtest"]
 
@@ -142,7 +142,7 @@ def test_trading_rules(made: Made) -> None:
     # An evaluation by a rule is made again by it.
     last = max((desk.path / "experiments" / "runs" / made.stacked / "evaluations").glob("test_*"))
     assert "--flat-overnight" in desk.call("runs", "explain", last.name).stdout
-    assert read(last).parameters == {"split": "test", "flat_overnight": True}
+    assert read(last).parameters == {"split": "test", "flat_overnight": True, "importance": "none"}
 
 
 @covers("evaluate", "--importance")

@@ -108,6 +108,7 @@ def test_workers_of_a_cluster_too(desk: Desk, kind: str) -> None:
     assert read(desk.path / "data/stacking" / f"on_{kind}").content == plain.content
 
 
+@pytest.mark.proof
 def test_a_run_goes_on_with_the_text_it_was_begun_with_alone(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

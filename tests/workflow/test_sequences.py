@@ -97,6 +97,7 @@ def test_rows_without_a_window_are_left_out_for_all_and_counted(desk: Desk, cv: 
     assert results(desk, plain)["events"] > found["events"]
 
 
+@pytest.mark.proof
 @torch_only
 def test_workers_and_a_stop_leave_no_trace(desk: Desk, cv: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     assert desk.cv(*BOTH, "--workers", 2).content == cv.content
@@ -117,6 +118,7 @@ def test_workers_and_a_stop_leave_no_trace(desk: Desk, cv: Manifest, monkeypatch
     assert read(desk.workspace.stacking / "stopped").content == cv.content
 
 
+@pytest.mark.proof
 @torch_only
 def test_what_is_predicted_is_what_was_scored(desk: Desk, cv: Manifest, tmp_path: Path) -> None:
     """An ensemble with a sequence model, and one such model of another length, opened in a fresh process."""

@@ -105,6 +105,7 @@ def test_bar_by_bar_it_says_what_predict_says_of_the_file(tiny: Desk, trained: s
     assert set(web.get("/openapi.json").json()["paths"]) == {"/bars", "/health", "/model"}
 
 
+@pytest.mark.proof
 def test_a_model_of_windows_says_bar_by_bar_what_predict_says(
     tiny: Desk, short: Path, tmp_path: Path
 ) -> None:

@@ -64,14 +64,15 @@ def standing(every: Iterable[Audited], content: str) -> Audited | None:
     The latest, but what a full audit found is not outdone by a quick one that held: not where it failed, and not where
     it held with the same code.
     """
-    found: Audited | None = None
+    full: Audited | None = None
+    quick: Audited | None = None
     for one in every:
-        if one.content != content:
-            continue
-        news = found is None or not one.quick or not one.held or found.quick
-        if found is None or news or (found.held and one.source != found.source):
-            found = one
-    return found
+        if one.content == content:
+            full, quick = (full, one) if one.quick else (one, None)
+    if full is None or quick is None:
+        return full or quick
+    news = not quick.held or (full.held and quick.source != full.source)
+    return quick if news else full
 
 
 def told(found: Audited | None, source: str) -> str:
