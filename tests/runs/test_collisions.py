@@ -261,6 +261,7 @@ def test_a_real_full_disk_is_told_in_one_sentence_and_leaves_nothing(tmp_path: P
     assert left == "left True []"
 
 
+@pytest.mark.proof
 def test_a_disk_that_fills_up_anywhere_leaves_a_whole_run_or_none(tmp_path: Path) -> None:
     """By 16 KiB less room each time, the ledger included, until a run no longer begins."""
     made = 0

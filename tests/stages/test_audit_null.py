@@ -146,6 +146,7 @@ def test_two_markets_never_have_one_name() -> None:
         NullSettings(edges=(0.1234567, 0.12345671))
 
 
+@pytest.mark.proof
 def test_a_market_is_the_same_again_and_is_looked_at_everywhere() -> None:
     market = Market(EDGE, 1, 5, 0.3)
     record = run_market(market)

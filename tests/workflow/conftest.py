@@ -4,9 +4,10 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -106,6 +107,12 @@ class Desk:
             for path in sorted(self.path.rglob("*"))
             if "ledger.sqlite-" not in path.name
         }
+
+
+def first_of(values: Iterable[Any]) -> list[Any]:
+    """Cases of a test: the first, and among the proofs the others, which go the same way."""
+    first, *others = values
+    return [first, *(pytest.param(each, marks=pytest.mark.proof) for each in others)]
 
 
 def value(text: str, name: str) -> str:

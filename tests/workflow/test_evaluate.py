@@ -210,6 +210,7 @@ def test_importance_reads_validation_rows_alone(made: Made) -> None:
     assert "several datasets" in importance(predictor, table, "mda", joined=True, seed=1)["skipped"]
 
 
+@pytest.mark.proof
 @covers("evaluate", "--learning-curve")
 def test_a_learning_curve_ends_at_the_stored_model_and_opens_no_test_row(made: Made) -> None:
     desk, flags = made.desk, ["--importance", "none", "--learning-curve"]

@@ -94,6 +94,7 @@ def test_a_model_sees_them_by_name(desk: Desk, dataset: Manifest, cv: Manifest) 
     assert "fits: 6 " in desk.call("cv", *words, "--horizons", 5, "--n-splits", 2, "--dry-run").stdout
 
 
+@pytest.mark.proof
 def test_what_is_predicted_is_what_was_scored(desk: Desk, cv: Manifest, tmp_path: Path) -> None:
     """An ensemble over models with fitted features, and one such model: the bits of evaluation and `predict`."""
     ensemble = desk.train("--model", "stacking", "--horizon", 5, "--stacking-data", cv.id)

@@ -15,7 +15,7 @@ import click
 import polars as pl
 import pytest
 from tests.market.two_contracts import NEW, OLD, two_contracts
-from tests.workflow.conftest import Desk, value
+from tests.workflow.conftest import Desk, first_of, value
 
 from foldsmith.cli.main import main
 from foldsmith.labels.scheme import WEIGHTS, LabelScheme
@@ -180,7 +180,7 @@ LABELLINGS: dict[tuple[object, ...], dict[str, object]] = {
     "--trend-min-bars",
     "--trend-threshold",
 )
-@pytest.mark.parametrize("flags", LABELLINGS)
+@pytest.mark.parametrize("flags", first_of(LABELLINGS))
 def test_ways_of_labelling_go_through_every_phase(bars: Desk, flags: tuple[object, ...]) -> None:
     plain, made = bars.dataset(), bars.dataset(*flags)
     assert made.files["labels_h5.parquet"] != plain.files["labels_h5.parquet"]
@@ -459,7 +459,7 @@ def test_families_stand_for_their_models(tiny: Desk) -> None:
 
 
 @covers("train", "--model")
-@pytest.mark.parametrize("model", ["mlp", "momentum"])
+@pytest.mark.parametrize("model", first_of(["momentum", "mlp"]))
 def test_models_of_other_kinds_are_trained_evaluated_and_predict(tiny: Desk, model: str) -> None:
     made = tiny.train("--model", model, "--horizon", 5)
     assert made.extra["model"] == model
@@ -497,7 +497,7 @@ def test_validation_flags_enter_manifest_and_content(tiny: Desk, flag: str, give
         assert "time_decay" not in plain.parameters["validation"]
 
 
-@pytest.mark.parametrize("scheme", WEIGHTS)
+@pytest.mark.parametrize("scheme", first_of(WEIGHTS))
 def test_each_scheme_of_weights_goes_through_cv_an_ensemble_and_its_evaluation(
     tiny: Desk, scheme: str
 ) -> None:

@@ -46,6 +46,7 @@ def read_json(desk: Desk, *parts: str) -> Any:
     return json.loads(desk.path.joinpath(*parts).read_text())
 
 
+@pytest.mark.proof
 def test_it_goes_from_the_line_to_the_prediction(desk: Desk) -> None:
     made = desk.cv("--models", "naive_bayes,logistic", "--tune", "--n-trials", 2, "--output-name", "one")
     record = made.parameters["own_models"]["naive_bayes"]
