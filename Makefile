@@ -30,7 +30,7 @@ install: $(STAMP)  ## make the environment in .venv
 demo: $(STAMP)  ## the whole workflow on a simulated market; leaves a report
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh
 
-test: $(STAMP)  ## the tests, in under 8 minutes on 2 cores
+test: $(STAMP)  ## the tests, some 9 minutes on 2 cores
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(STAMP)  ## lint, format, strict types, import layers
