@@ -441,6 +441,20 @@ def test_check_finds_a_changed_byte(path: Path) -> None:
         ledger.check()
 
 
+@pytest.mark.parametrize("column", ["kind", "run_id", "body", "at"])
+def test_a_text_that_became_bytes_is_told(path: Path, column: str) -> None:
+    ledger = filled(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        guards = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in guards:
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute(f"UPDATE entries SET {column} = CAST({column} AS BLOB) WHERE id = 2")
+        for _, made in guards:
+            connection.execute(made)
+    with pytest.raises(IntegrityError, match="entry 2 is no text"):
+        ledger.check()
+
+
 def test_64_processes_that_begin_the_ledger_at_once_lose_no_entry_and_no_number(path: Path) -> None:
     def work(number: int) -> str:
         ledger = Ledger(path)

@@ -140,6 +140,9 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         number, *words, at, found = row
         if number != count:
             raise damaged(path, f"entry {count} is gone")
+        # One flipped bit makes bytes of a text, which no hash is made of.
+        if not all(isinstance(word, str) for word in (*words, at)):
+            raise damaged(path, f"entry {count} is no text")
         before = entry_hash(before, Entry(*words), at)
         if found != before:
             raise damaged(path, f"entry {count}, a {words[0]!s:.20}, or one before it was changed")
